@@ -1,0 +1,189 @@
+"""The picture's tables: events, incidents, what ties observations to them, what became of old ids.
+
+An *event* is one physical occurrence, fused from one or more observations. An *incident* is an episode
+of events close in place, time and kind. Tracks join here when moving objects do.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from truceline.observation import ID, LIKELIHOODS, TIME
+
+SCHEMA_VERSION = 1
+
+#: Which observation is behind which event or track, and how strongly: `log_ratio` is the log of
+#: p(the data | same occurrence) / p(the data | another one); null for the observation an event began with.
+ASSOCIATIONS = pa.schema(
+    [
+        pa.field("observation_id", ID, nullable=False),
+        ("event_id", ID),
+        ("track_id", ID),
+        ("log_ratio", pa.float32()),
+    ]
+)
+
+_WHERE_AND_WHEN = [
+    ("lon", pa.float64()),
+    ("lat", pa.float64()),
+    ("major_m", pa.float32()),  # 1-sigma ellipse; tilt clockwise from true north
+    ("minor_m", pa.float32()),
+    ("tilt_deg", pa.float32()),
+]
+
+_AGAINST_THE_LINE = [
+    ("line_date", pa.string()),  # of the line used, ISO; null when the mission has none for that time
+    ("line_distance_m", pa.float32()),  # to the nearest point of the line; negative inside its areas
+    ("chainage_m", pa.float32()),  # along the line, from its south-western end
+    ("p_inside", pa.float32()),  # probability of being inside the line's areas, under ellipse and tolerance
+]
+
+_STATED = [
+    ("count", pa.int32()),  # number of discharges stated by sources, least and most; null: none stated
+    ("count_max", pa.int32()),
+    ("killed", pa.int32()),  # the largest number stated by one source, not a sum over repeats
+    ("injured", pa.int32()),
+]
+
+EVENTS = pa.schema(
+    [
+        pa.field("event_id", ID, nullable=False),  # of its earliest observation, so that late data rarely moves it
+        pa.field("incident_id", ID, nullable=False),
+        pa.field("what", pa.string(), nullable=False),
+        ("confidence", pa.float32()),
+        ("alternatives", LIKELIHOODS),
+        ("at", TIME),  # best estimate
+        ("at_from", TIME),  # the interval that holds it
+        ("at_until", TIME),
+        *_WHERE_AND_WHEN,
+        *_AGAINST_THE_LINE,
+        ("observations", pa.int32()),
+        ("sources", pa.list_(pa.string())),
+        ("sensors", pa.list_(pa.string())),
+        ("means", pa.string()),
+        ("description", pa.string()),
+        ("weapon", pa.string()),
+        *_STATED,
+        ("frp_mw", pa.float32()),  # summed over the pixels of one overpass
+        # probability that the conflict caused it; which model said so; its factors (natural log of odds)
+        ("p_conflict", pa.float32()),
+        ("p_conflict_model", pa.string()),
+        ("p_conflict_factors", LIKELIHOODS),
+        ("release", pa.string()),
+    ]
+)
+
+INCIDENTS = pa.schema(
+    [
+        pa.field("incident_id", ID, nullable=False),  # of its earliest event
+        pa.field("what", pa.string(), nullable=False),
+        ("confidence", pa.float32()),
+        ("alternatives", LIKELIHOODS),
+        ("first_at", TIME),  # earliest begin and latest end of its events' intervals
+        ("last_at", TIME),
+        *_WHERE_AND_WHEN,
+        *_AGAINST_THE_LINE,
+        ("place", pa.string()),  # as people say it: "3 km NE of Avdiivka"
+        ("events", pa.int32()),
+        ("observations", pa.int32()),
+        ("sources", pa.list_(pa.string())),
+        ("means", pa.string()),
+        ("description", pa.string()),
+        ("weapon", pa.string()),
+        *_STATED,
+        ("p_conflict", pa.float32()),
+        ("p_conflict_model", pa.string()),
+        ("release", pa.string()),
+    ]
+)
+
+#: What became of the ids of the edition before: same, split, merged, gone, new.
+LINEAGE = pa.schema(
+    [
+        pa.field("kind", pa.string(), nullable=False),  # event, incident
+        ("from_id", ID),
+        ("to_id", ID),
+        pa.field("relation", pa.string(), nullable=False),
+    ]
+)
+
+#: The dated line as it was used: one row a date, WKB in WGS 84.
+LINE = pa.schema(
+    [
+        pa.field("date", pa.string(), nullable=False),
+        ("file", pa.string()),
+        ("length_km", pa.float64()),
+        ("tolerance_m", pa.float64()),
+        ("problems", pa.list_(pa.string())),
+        pa.field("geometry", pa.binary(), nullable=False),
+    ]
+)
+
+#: Rounding steps of the digest: far above float noise, far below what matters.
+_STEP = {"lon": 1e-7, "lat": 1e-7, "length_km": 1e-3}
+_STEP_BY_ENDING = (("_m", 0.1), ("_deg", 0.01), ("_km", 1e-3), ("_mw", 0.01))
+_STEP_ELSE = 1e-4
+#: Not part of "the same picture": when and where in a file a record was received.
+_LEFT_OUT = {"received_at", "record", "file"}
+
+
+def digest(tables: Mapping[str, pa.Table]) -> str:
+    """SHA-256 over the named tables' columns, the same for any row order of any table.
+
+    Floats are rounded to the steps above (nulls and NaN stay apart from numbers), times to a
+    microsecond; receipt times, record numbers and file names are left out.
+
+    Returns
+    -------
+    64 hexadecimal digits.
+    """
+    whole = hashlib.sha256()
+    for name in sorted(tables):
+        rows = _sorted(tables[name])
+        whole.update(f"{name} {rows.num_rows} {rows.column_names}\n".encode())
+        for column, values in zip(rows.column_names, rows.columns, strict=True):
+            array = values.combine_chunks()
+            _hash(whole, pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array, column)
+    return whole.hexdigest()
+
+
+def _sorted(rows: pa.Table) -> pa.Table:
+    """The digest's columns, rows in the order of their ids, names and dates."""
+    rows = rows.drop_columns([name for name in rows.column_names if name in _LEFT_OUT])
+    keys = [f.name for f in rows.schema if f.type == ID or (f.type == pa.string() and not f.nullable)]
+    if not keys or rows.num_rows < 2:
+        return rows
+    by = pa.table({k: rows[k].cast(pa.binary()) if rows.schema.field(k).type == ID else rows[k] for k in keys})
+    return rows.take(pc.sort_indices(by, sort_keys=[(k, "ascending") for k in keys]))
+
+
+def _hash(whole: "hashlib._Hash", array: pa.Array, column: str) -> None:
+    """Feed one column's values, whatever their buffers' layout."""
+    kind = array.type
+    whole.update(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes())
+    if pa.types.is_list(kind) or pa.types.is_map(kind):
+        whole.update(pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False).tobytes())
+        if pa.types.is_map(kind):
+            pairs = array.drop_null().cast(pa.list_(pa.struct([("k", kind.key_type), ("v", kind.item_type)]))).flatten()
+            _hash(whole, pairs.field(0), column)
+            _hash(whole, pairs.field(1), column)
+        else:
+            _hash(whole, array.flatten(), column)
+    elif pa.types.is_floating(kind):
+        values = array.to_numpy(zero_copy_only=False).astype(np.float64)
+        step = _STEP.get(column) or next((s for end, s in _STEP_BY_ENDING if column.endswith(end)), _STEP_ELSE)
+        whole.update(np.isnan(values).tobytes())
+        whole.update(np.rint(np.nan_to_num(values, nan=0.0, posinf=1e300, neginf=-1e300) / step + 0.0).tobytes())
+    elif pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        whole.update(pc.fill_null(pc.binary_length(array), 0).to_numpy(zero_copy_only=False).tobytes())
+        whole.update(b"".join(array.drop_null().cast(pa.large_binary()).to_pylist()))
+    elif pa.types.is_fixed_size_binary(kind):
+        whole.update(b"".join(array.drop_null().to_pylist()))
+    elif pa.types.is_boolean(kind):
+        whole.update(array.fill_null(False).to_numpy(zero_copy_only=False).tobytes())
+    else:  # integers, timestamps
+        integers = array.cast(pa.int64()) if pa.types.is_temporal(kind) else array
+        whole.update(integers.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64).tobytes())
