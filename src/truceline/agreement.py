@@ -37,21 +37,21 @@ class Strict(Struct, frozen=True, forbid_unknown_fields=True):
     """A table of a TOML file: unknown keys are errors."""
 
 
-class Party(Strict):
+class Party(Strict, frozen=True):
     id: str
     name: str
     #: True: the areas of the mission's line files are those this party holds; False: the other side.
     inside: bool | None = None
 
 
-class Site(Strict):
+class Site(Strict, frozen=True):
     name: str
     lon: Lon
     lat: Lat
     radius_km: Positive | None = None
 
 
-class Zone(Strict):
+class Zone(Strict, frozen=True):
     """A place the agreement speaks of.
 
     everywhere   no border
@@ -79,7 +79,7 @@ class Zone(Strict):
     population: Annotated[int, Meta(ge=0)] = 0
 
 
-class Exemption(Strict):
+class Exemption(Strict, frozen=True):
     """Acts of kind `what` in `zone` are exempt; with `notice`, only when a notice of the party covers them."""
 
     text: str
@@ -88,7 +88,7 @@ class Exemption(Strict):
     notice: bool = False
 
 
-class Assumption(Strict):
+class Assumption(Strict, frozen=True):
     """A number nobody measured, with where it comes from."""
 
     value: float
@@ -96,7 +96,7 @@ class Assumption(Strict):
     confidence: Confidence = "low"
 
 
-class Reading(Strict):
+class Reading(Strict, frozen=True):
     """What one party reads differently; None means as the clause says."""
 
     party: str
@@ -112,7 +112,7 @@ class Reading(Strict):
 ClauseType = Literal["cessation", "protected_site", "withdrawal", "no_fly", "presence", "duty"]
 
 
-class Clause(Strict):
+class Clause(Strict, frozen=True):
     id: str
     type: ClauseType
     title: str
@@ -135,7 +135,7 @@ class Clause(Strict):
     weight: dict[str, Assumption] = {}
 
 
-class Notice(Strict):
+class Notice(Strict, frozen=True):
     """Something a party notified: a window in which an act is exempt, or a duty done."""
 
     clause: str
@@ -147,7 +147,7 @@ class Notice(Strict):
     zone: str | None = None
 
 
-class Agreement(Strict):
+class Agreement(Strict, frozen=True):
     id: str
     title: str
     party: list[Party]

@@ -104,7 +104,8 @@ def geodesic(
     lon: npt.ArrayLike, lat: npt.ArrayLike, to_lon: npt.ArrayLike, to_lat: npt.ArrayLike
 ) -> tuple[Array, Array]:
     """Distance in metres and true bearing (0 <= b < 360) from one point to another, on the ellipsoid."""
-    forward, _, distance = _GEODESIC.inv(*np.broadcast_arrays(lon, lat, to_lon, to_lat))
+    a, b, c, d = np.broadcast_arrays(lon, lat, to_lon, to_lat)
+    forward, _, distance = _GEODESIC.inv(a, b, c, d)
     return np.asarray(distance), np.mod(forward, 360.0)
 
 

@@ -17,19 +17,19 @@ FILE = "mission.toml"
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 
 
-class Centre(Strict):
+class Centre(Strict, frozen=True):
     lon: Lon
     lat: Lat
 
 
-class ReportDay(Strict):
+class ReportDay(Strict, frozen=True):
     """Reporting days end at `ends`, local time of `zone`; the day is named after the date it ends on."""
 
     ends: str = "24:00"
     zone: str = "UTC"
 
 
-class LineFiles(Strict):
+class LineFiles(Strict, frozen=True):
     """Dated lines, or areas whose border is the line; the date is in the file's name (YYYYMMDD or YYYY-MM-DD).
 
     `select` keeps only features with one of the given values of a property, `{fill = ["#a52714"]}`.
@@ -43,14 +43,14 @@ class LineFiles(Strict):
     licence: str | None = None
 
 
-class Baseline(Strict):
+class Baseline(Strict, frozen=True):
     feed: str
     paths: list[str]
     years: list[int] = []
     exclude: str | None = None
 
 
-class Source(Strict):
+class Source(Strict, frozen=True):
     id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     feed: str
     paths: list[str]
@@ -69,7 +69,7 @@ FIRE_PRIOR = Assumption(
 )
 
 
-class Mission(Strict):
+class Mission(Strict, frozen=True):
     name: str
     centre: Centre
     agreement: str
@@ -183,8 +183,8 @@ def hashes(folder: Path, mission: Mission) -> dict[str, str]:
     if mission.baseline and mission.baseline.exclude:
         named["baseline:exclude"] = folder / mission.baseline.exclude
     out = {}
-    for role, path in named.items():
-        if not path.is_file():
-            raise MissionError(f"{path}: named as {role} but there is no such file")
-        out[role] = file_hash(path)
+    for role, file in named.items():
+        if not file.is_file():
+            raise MissionError(f"{file}: named as {role} but there is no such file")
+        out[role] = file_hash(file)
     return out

@@ -164,14 +164,14 @@ def _hash(whole: "hashlib._Hash", array: pa.Array, column: str) -> None:
     """Feed one column's values, whatever their buffers' layout."""
     kind = array.type
     whole.update(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes())
-    if pa.types.is_list(kind) or pa.types.is_map(kind):
+    if pa.types.is_map(kind):
+        array = array.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)])))
+    if pa.types.is_list(array.type):
         whole.update(pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False).tobytes())
-        if pa.types.is_map(kind):
-            pairs = array.drop_null().cast(pa.list_(pa.struct([("k", kind.key_type), ("v", kind.item_type)]))).flatten()
-            _hash(whole, pairs.field(0), column)
-            _hash(whole, pairs.field(1), column)
-        else:
-            _hash(whole, array.flatten(), column)
+        _hash(whole, array.flatten(), column)
+    elif pa.types.is_struct(kind):
+        for field in range(kind.num_fields):
+            _hash(whole, array.field(field), kind.field(field).name)
     elif pa.types.is_floating(kind):
         values = array.to_numpy(zero_copy_only=False).astype(np.float64)
         step = _STEP.get(column) or next((s for end, s in _STEP_BY_ENDING if column.endswith(end)), _STEP_ELSE)
