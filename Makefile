@@ -1,0 +1,53 @@
+# Everything sets itself up in .venv; all it needs is Python 3.11 or newer and the package registries.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+TRUCELINE_DATA ?= $(wildcard ../shared/data)
+ifneq ($(TRUCELINE_DATA),)
+export TRUCELINE_DATA
+endif
+
+.PHONY: demo install test check bench docs clean
+
+demo: .venv/.core  ## run the example mission, say what it shows and where the report is
+	$(BIN)/truceline demo
+
+install: .venv/.dev  ## everything a developer needs
+
+test: .venv/.dev  ## all tests; those on real data where TRUCELINE_DATA is a folder
+	$(BIN)/python -m pytest -n auto
+
+check: .venv/.dev  ## form, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.bench  ## speed as ratios against peers, in one run; figures go to docs/speed.md by hand
+	$(BIN)/python -m bench
+
+docs: .venv/.dev  ## write the reference pages from the code
+	$(BIN)/python tools/reference.py
+
+clean:  ## forget the environment, the built basemap and the demo
+	rm -rf .venv demo src/truceline/assets
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Truceline needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "... making .venv with $(PYTHON)"
+	$(PYTHON) -m venv .venv
+	$(PIP) install --upgrade 'pip>=25.1'
+
+.venv/.core: .venv/bin/python pyproject.toml hatch_build.py
+	@echo "... installing truceline and building its basemap (some minutes, once)"
+	$(PIP) install --editable .
+	@touch $@
+
+.venv/.dev: .venv/.core
+	@echo "... installing what tests and checks need"
+	$(PIP) install --editable '.[pdf]' --group dev
+	@touch $@
+
+.venv/.bench: .venv/.dev
+	$(PIP) install --group bench
+	@touch $@

@@ -1,0 +1,298 @@
+"""One verb a command; the only module, beside the service, that reads the clock, arguments and terminal.
+
+Everything heavy is imported inside the command that needs it, so that `--help` answers at once.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+from cyclopts.exceptions import CycloptsError
+
+from truceline import __version__
+from truceline.errors import TrucelineError
+
+if TYPE_CHECKING:
+    from truceline.pipeline import Ingested, Progress
+
+#: What scripts may rely on.
+DONE, FOUND, WRONG, PARTLY = 0, 1, 2, 3
+
+EXIT_CODES = """Exit codes: 0 done; 1 --check found what it looks for; 2 the command or a file is wrong, nothing was done;
+3 done in part (a source could not be read; the rest was)."""
+
+app = App(
+    name="truceline",
+    version=__version__,
+    help="Keeps the picture of a ceasefire line: what was seen, what it means under the agreement, what could not be seen.",
+    help_epilogue=EXIT_CODES,
+    help_format="markdown",
+)
+
+Mission = Annotated[Path, Parameter(help="The mission's folder, with mission.toml in it.")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of text.")]
+Table = Literal[
+    "observations", "duplicates", "rejections", "associations", "events", "incidents", "findings", "cases", "lineage", "line"
+]  # fmt: skip
+
+
+def examples(*lines: str) -> str:
+    """The two working examples that end every help page."""
+    return "Examples:\n\n" + "\n".join(f"    {line}" for line in lines)
+
+
+def now() -> datetime:
+    """The clock."""
+    return datetime.now(UTC)
+
+
+@app.command(help_epilogue=examples("truceline init my-mission", "truceline init my-mission --agreement line-and-sites"))
+def init(
+    folder: Mission,
+    *,
+    agreement: Annotated[str, Parameter(help="Which of the shipped agreements to begin with.")] = "measures-2020-07-22",
+) -> int:
+    """Make a new mission: a commented mission.toml, an agreement, and the folders its sources are put in."""
+    from truceline import examples as shipped
+
+    for path in shipped.new_mission(folder, agreement):
+        print(path)
+    print(f"\nPut your files where {folder / 'mission.toml'} says, then: truceline run {folder}")
+    return DONE
+
+
+@app.command(help_epilogue=examples("truceline ingest my-mission", "truceline ingest my-mission --source viirs --json"))
+def ingest(
+    folder: Mission,
+    *,
+    source: Annotated[list[str] | None, Parameter(help="Only these sources of the mission.", negative="")] = None,
+    as_json: Json = False,
+) -> int:
+    """Read the mission's sources into its journal: each record is accepted, a duplicate, or rejected with its reason."""
+    from truceline import pipeline
+
+    with progress() as tell:
+        done = pipeline.ingest(folder, now(), sources=source, progress=tell)
+    show_ingested(done, as_json)
+    return PARTLY if done.problems else DONE
+
+
+@app.command(help_epilogue=examples("truceline run my-mission", "truceline run my-mission --day 2023-10-05 --check"))
+def run(
+    folder: Mission,
+    *,
+    day: Annotated[date | None, Parameter(help="Report this day; else the last one with an incident.")] = None,
+    pdf: Annotated[bool, Parameter(negative="", help="Write the report as PDF too (extra `pdf`).")] = False,
+    check: Annotated[bool, Parameter(negative="", help="Exit 1 when that day has findings more likely than not.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Ingest, fuse, judge, settle and report: files in, a judged picture and a daily report out."""
+    from truceline import pipeline, terminal
+
+    with progress() as tell:
+        ingested = pipeline.ingest(folder, now(), progress=tell)
+        edition = pipeline.settle(folder, now(), progress=tell)
+        written = pipeline.report(folder, day=day, pdf=pdf, progress=tell)
+    if as_json:
+        out({"ingested": ingested.to_dict(), "edition": edition.to_dict(), "report": written.to_dict()})
+    else:
+        show_ingested(ingested, as_json=False)
+        terminal.picture(folder, edition, written)
+    if ingested.problems:
+        return PARTLY
+    return FOUND if check and written.likely else DONE
+
+
+@app.command(help_epilogue=examples("truceline settle my-mission", "truceline settle my-mission --until 2023-10-06T00:00Z"))
+def settle(
+    folder: Mission,
+    *,
+    until: Annotated[datetime | None, Parameter(help="Only what happened before this time (with a time zone, or UTC).")] = None,
+    as_json: Json = False,
+) -> int:
+    """Make a numbered edition of the picture from the journal; the same inputs always give the same digest."""
+    from truceline import pipeline
+
+    with progress() as tell:
+        edition = pipeline.settle(folder, now(), until=aware(until), progress=tell)
+    out(edition.to_dict()) if as_json else print(edition.sentence())
+    return DONE
+
+
+@app.command(help_epilogue=examples("truceline report my-mission --day 2023-10-05", "truceline report my-mission --pdf"))
+def report(
+    folder: Mission,
+    *,
+    day: Annotated[date | None, Parameter(help="The reporting day; else the last one with an incident.")] = None,
+    pdf: Annotated[bool, Parameter(negative="", help="Write it as PDF too (extra `pdf`).")] = False,
+    as_json: Json = False,
+) -> int:
+    """Write the daily report of the newest edition: HTML, CSV, GeoJSON, JSON."""
+    from truceline import pipeline
+
+    with progress() as tell:
+        written = pipeline.report(folder, day=day, pdf=pdf, progress=tell)
+    out(written.to_dict()) if as_json else print(written.sentence())
+    return DONE
+
+
+@app.command(help_epilogue=examples("truceline explain my-mission 3f2a9c01d4", "truceline explain my-mission 3f2a9c01d4 --json"))
+def explain(
+    folder: Mission,
+    identifier: Annotated[str, Parameter(name="ID", help="Of a finding, case, incident, event or observation; its first digits do.")],
+    *,
+    as_json: Json = False,
+) -> int:
+    """Show the evidence: finding, incident, events, observations, the bytes of each record and their hash."""
+    from truceline import explain as explaining
+    from truceline import terminal
+
+    told = explaining.explain(folder, identifier)
+    out(told) if as_json else terminal.explanation(told)
+    return DONE
+
+
+@app.command(
+    help_epilogue=examples(
+        'truceline verdict my-mission 3f2a9c01d4 verified --by "A. Officer" --reason "two patrols heard it"',
+        'truceline verdict my-mission 3f2a9c01d4 insufficient --by "A. Officer" --reason "day only" --key ~/officer.pem',
+    )
+)
+def verdict(
+    folder: Mission,
+    identifier: Annotated[str, Parameter(name="ID", help="Of a finding or a case; its first digits do.")],
+    decision: Annotated[Literal["verified", "not verified", "insufficient", "exempt"], Parameter(name="VERDICT")],
+    *,
+    reason: Annotated[str, Parameter(help="Why, in words; it stands in the journal for good.")],
+    by: Annotated[str, Parameter(help="Who signs.")],
+    key: Annotated[Path | None, Parameter(help="The signer's private key; made on first use, in the mission's keys/.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Sign a verdict on the case of a finding; the picture's cases follow it, also when evidence is fused anew."""
+    from truceline import pipeline
+
+    signed = pipeline.verdict(folder, identifier, decision, reason=reason, by=by, at=now(), key=key)
+    out(signed) if as_json else print(signed["sentence"])
+    return DONE
+
+
+@app.command(
+    help_epilogue=examples(
+        "truceline export my-mission --table findings --format csv -o findings.csv",
+        "truceline export my-mission --table incidents --format geojson -o - | head",
+    )
+)
+def export(
+    folder: Mission,
+    *,
+    table: Annotated[Table, Parameter(help="Which table; docs/tables.md describes their columns.")],
+    format: Annotated[Literal["csv", "parquet", "geojson", "arrow"], Parameter(help="How to write it.")] = "csv",
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="The file to write; - is standard output.")],
+    edition: Annotated[int | None, Parameter(help="Of which edition; else the newest.")] = None,
+) -> int:
+    """Write one table of the picture or of the journal to a file."""
+    from truceline import pipeline
+
+    rows = pipeline.export(folder, table, format, output, edition)
+    print(f"{rows:,} rows of {table} in {output}", file=sys.stderr)
+    return DONE
+
+
+@app.command(help_epilogue=examples("truceline rebuild my-mission", "truceline rebuild my-mission --json"))
+def rebuild(folder: Mission, *, as_json: Json = False) -> int:
+    """Throw the book away and make it again from the journal; says whether the digests agree."""
+    from truceline import pipeline
+
+    with progress() as tell:
+        rebuilt = pipeline.rebuild(folder, progress=tell)
+    out(rebuilt) if as_json else print("\n".join(rebuilt["sentences"]))
+    return FOUND if rebuilt["differ"] else DONE
+
+
+@app.command(help_epilogue=examples("truceline verify my-mission", "truceline verify my-mission --json"))
+def verify(folder: Mission, *, as_json: Json = False) -> int:
+    """Check the journal's chain of hashes and the signatures of its verdicts; exit 1 when something does not hold."""
+    from truceline import pipeline
+
+    checked = pipeline.verify(folder)
+    out(checked) if as_json else print("\n".join(checked["sentences"]))
+    return FOUND if checked["problems"] else DONE
+
+
+@app.command(help_epilogue=examples("truceline demo", "truceline demo /tmp/two-days"))
+def demo(folder: Annotated[Path, Parameter(help="Where to put the example mission.")] = Path("demo")) -> int:
+    """Run the example mission that ships with Truceline: two invented days on an invented line."""
+    from truceline import examples as shipped
+
+    shipped.copy_example(folder)
+    return run(folder)
+
+
+def out(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def aware(time: datetime | None) -> datetime | None:
+    """A time without a zone is UTC."""
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
+
+
+def show_ingested(done: "Ingested", as_json: bool) -> None:
+    """What was read, and what of it was refused and why."""
+    from truceline import terminal
+
+    out(done.to_dict()) if as_json else terminal.ingested(done)
+
+
+@contextlib.contextmanager
+def progress() -> Iterator["Progress"]:
+    """Bars on a terminal's standard error; without a terminal a line where each stage begins."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        said: set[str] = set()
+
+        def plain(stage: str, done: int, total: int | None) -> None:
+            if stage not in said:
+                said.add(stage)
+                print(f"... {stage}", file=sys.stderr, flush=True)
+
+        yield plain
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield show
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command line; a user's mistake is a sentence and exit code 2, never a traceback."""
+    try:
+        code = app(arguments, exit_on_error=False, print_error=True, result_action="return_value")
+    except CycloptsError:
+        code = WRONG
+    except TrucelineError as error:
+        print(f"truceline: {error}", file=sys.stderr)
+        code = WRONG
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = DONE
+    except KeyboardInterrupt:
+        print("\ntruceline: stopped; what was acknowledged is in the journal, run the same command again", file=sys.stderr)
+        code = 130
+    sys.exit(code if isinstance(code, int) else DONE)

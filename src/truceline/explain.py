@@ -1,0 +1,171 @@
+"""The way back from a finding to the bytes: clause, incident, events, observations, records and their hashes."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from truceline.errors import NotFoundError
+from truceline.mission import Mission
+from truceline.observation import ids
+from truceline.store import Book, Journal
+
+#: Where an id may stand, in the order it is looked for.
+_TABLES = (("finding", "findings"), ("case", "cases"), ("incident", "incidents"), ("event", "events"))
+_FEWEST_DIGITS = 6
+
+
+def find(column: pa.ChunkedArray, prefix: str) -> list[int]:
+    """Row numbers of the ids that begin with the hexadecimal `prefix`."""
+    pairs = ids(column)
+    low, high = bytes.fromhex(prefix.ljust(32, "0")), bytes.fromhex(prefix.ljust(32, "f"))
+    (low_a, low_b), (high_a, high_b) = ((int.from_bytes(x[:8]), int.from_bytes(x[8:])) for x in (low, high))
+    first, second = pairs[:, 0], pairs[:, 1]
+    after = (first > np.uint64(low_a)) | ((first == np.uint64(low_a)) & (second >= np.uint64(low_b)))
+    until = (first < np.uint64(high_a)) | ((first == np.uint64(high_a)) & (second <= np.uint64(high_b)))
+    return [int(row) for row in np.flatnonzero(after & until)]
+
+
+def resolve(book: Book, journal: Journal, identifier: str) -> tuple[str, bytes]:
+    """What kind of thing an id (or its first digits) names, and the whole id.
+
+    Raises
+    ------
+    NotFoundError
+        When it is no id, names nothing, or more than one thing.
+    """
+    prefix = identifier.lower().strip()
+    if len(prefix) < _FEWEST_DIGITS or len(prefix) > 32 or set(prefix) - set("0123456789abcdef"):
+        raise NotFoundError(f"{identifier!r} is not an id: {_FEWEST_DIGITS} to 32 of the digits 0-9 and a-f")
+    found: list[tuple[str, bytes]] = []
+    for kind, name in _TABLES:
+        column = book.table(name)[f"{kind}_id"]
+        found += [(kind, column[row].as_py()) for row in find(column, prefix)]
+    if not found:
+        column = journal.table("observation", ["observation_id"])["observation_id"]
+        found += [("observation", column[row].as_py()) for row in find(column, prefix)]
+    if not found:
+        raise NotFoundError(f"no finding, case, incident, event or observation has an id that begins with {prefix}")
+    if len(found) > 1:
+        some = ", ".join(f"{kind} {whole.hex()[:16]}" for kind, whole in found[:5])
+        raise NotFoundError(f"{len(found)} ids begin with {prefix} ({some} ...): give more digits")
+    return found[0]
+
+
+def explain(folder: Path, identifier: str) -> dict[str, Any]:
+    """Everything behind an id, down to the raw bytes of each record.
+
+    Returns
+    -------
+    JSON-ready dict: `kind`, `edition`, and from the top down whichever stand above or below it: `finding`,
+    `clause`, `case`, `incident`, `events`, each event with its `observations`, each of these with
+    `raw` (text, or hexadecimal where it is not UTF-8), `raw_sha256`, `leaf`, `file`, `record`.
+
+    Raises
+    ------
+    NotFoundError
+        When the id names nothing, or there is no picture yet.
+    """
+    mission = Mission.load(folder)
+    with Journal(folder / "journal") as journal, Book(folder / "book.sqlite") as book:
+        latest = book.latest()
+        if latest is None:
+            raise NotFoundError(f"{folder}: there is no picture yet; first: truceline run {folder}")
+        kind, whole = resolve(book, journal, identifier)
+        told: dict[str, Any] = {"id": whole.hex(), "kind": kind, "edition": latest.number}
+        if kind == "observation":
+            associations = book.table("associations")
+            row = _where(associations, "observation_id", whole)
+            if row.num_rows and row["event_id"][0].is_valid:
+                told["event_id"] = row["event_id"][0].as_py().hex()
+            told["observations"] = [_observation(journal, whole)]
+            return told
+        subject = whole
+        if kind in ("finding", "case"):
+            row = _where(book.table(f"{kind}s"), f"{kind}_id", whole)
+            told[kind] = plain(row.to_pylist()[0])
+            subject = row["subject_id"][0].as_py()
+            told["clause"] = _clause(mission, folder, told[kind])
+            if kind == "finding":
+                for case in plain(book.table("cases").to_pylist()):
+                    if told["id"] in (case["findings"] or []):
+                        told["case"] = case
+        events = book.table("events")
+        if kind == "event":
+            mine = _where(events, "event_id", whole)
+            subject = mine["incident_id"][0].as_py()
+        else:
+            mine = _where(events, "incident_id", subject)
+        incident = _where(book.table("incidents"), "incident_id", subject)
+        if incident.num_rows:
+            told["incident"] = plain(incident.to_pylist()[0])
+        if kind in ("incident", "event"):
+            findings = _where(book.table("findings"), "subject_id", subject)
+            told["findings"] = plain(findings.select(["finding_id", "clause", "reading", "p_breach", "sentence"]).to_pylist())
+        told["events"] = _events(journal, book, mine)
+        return told
+
+
+def _events(journal: Journal, book: Book, events: pa.Table) -> list[dict[str, Any]]:
+    associations = book.table("associations")
+    behind = associations.filter(pc.is_in(associations["event_id"], value_set=events["event_id"].combine_chunks()))
+    by_event: dict[bytes, list[tuple[bytes, float | None]]] = {}
+    for row in behind.to_pylist():
+        by_event.setdefault(row["event_id"], []).append((row["observation_id"], row["log_ratio"]))
+    out = []
+    for row in events.sort_by("at").to_pylist():
+        event = plain(row)
+        event["observations_behind"] = [
+            {"log_ratio": ratio, **_observation(journal, whole)} for whole, ratio in sorted(by_event.get(row["event_id"], []))
+        ]
+        out.append(event)
+    return out
+
+
+def _observation(journal: Journal, whole: bytes) -> dict[str, Any]:
+    row = journal.record(whole)
+    raw = row.pop("raw", None)
+    shown = {name: value for name, value in plain(row).items() if value is not None}
+    if raw is not None:
+        try:
+            shown["raw"] = raw.decode()
+        except UnicodeDecodeError:
+            shown["raw"] = raw.hex()
+        shown["raw_sha256"] = hashlib.sha256(raw).hexdigest()
+    return shown
+
+
+def _clause(mission: Mission, folder: Path, row: dict[str, Any]) -> dict[str, Any]:
+    """The clause as the agreement has it now, and as the finding's party reads it."""
+    agreement = mission.load_agreement(folder)
+    for clause in agreement.clause:
+        if clause.id == row["clause"]:
+            reader = row.get("reading")
+            reading = next((r for r in clause.reading if r.party == reader), None)
+            own = reading.text if reading and reading.text else clause.text.get(reader or "", "")
+            return {"id": clause.id, "title": clause.title, "type": clause.type, "text": own or clause.text.get("", "")}
+    return {"id": row["clause"], "title": "no longer in the agreement"}
+
+
+def _where(rows: pa.Table, column: str, value: bytes) -> pa.Table:
+    return rows.filter(pc.equal(rows[column], pa.scalar(value, rows.schema.field(column).type)))
+
+
+def plain(value: Any) -> Any:
+    """Arrow's Python values as JSON's: ids hexadecimal, times ISO 8601 with Z, maps as objects."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        if value and all(isinstance(v, tuple) for v in value):
+            return {k: plain(v) for k, v in value}
+        return [plain(v) for v in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, float):
+        return float(f"{value:.8g}") if value == value else None
+    if hasattr(value, "isoformat"):
+        return value.isoformat().replace("+00:00", "Z")
+    return value

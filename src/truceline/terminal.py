@@ -1,0 +1,148 @@
+"""What a person reads in a terminal: the intake, the picture, the evidence."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
+
+from truceline.intake import Ingested
+from truceline.pipeline import Written
+from truceline.store import Edition
+
+_MOST_REASONS = 6
+_MOST_OBSERVATIONS = 12
+_MOST_RAW = 300
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=False)
+
+
+def ingested(done: Ingested) -> None:
+    """Records read = accepted + duplicates + rejected, by source; the most frequent reasons of refusal."""
+    console = _console()
+    table = Table(title="Records read", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table.add_column("source")
+    for name in ("files", "read", "accepted", "duplicates", "rejected"):
+        table.add_column(name, justify="right")
+    sources: dict[str, list[int]] = {}
+    unchanged = 0
+    for row in done.files:
+        if row.unchanged:
+            unchanged += 1
+            continue
+        counts = sources.setdefault(row.source, [0] * 5)
+        for place, value in enumerate((1, row.read, row.accepted, row.duplicates, row.rejected)):
+            counts[place] += value
+    total = [sum(column) for column in zip(*sources.values(), strict=True)] if sources else [0] * 5
+    for source, counts in sources.items():
+        table.add_row(escape(source), *(f"{n:,}" for n in counts))
+    if len(sources) > 1:
+        table.add_row("all", *(f"{n:,}" for n in total), style="bold")
+    if sources:
+        console.print(table)
+    if unchanged:
+        console.print(f"{unchanged} {'file' if unchanged == 1 else 'files'} unchanged since read whole: not read again")
+    for source, count, reason in done.reasons[:_MOST_REASONS]:
+        console.print(f"  rejected {count:,} of {escape(source)}: {escape(reason)}", style="yellow")
+    if len(done.reasons) > _MOST_REASONS:
+        console.print(f"  and {len(done.reasons) - _MOST_REASONS} more reasons: truceline export DIR --table rejections -o -")
+    for problem in done.problems:
+        console.print(f"  not read: {escape(problem)}", style="red")
+
+
+def picture(folder: Path, edition: Edition, written: Written) -> None:
+    """The edition, the day's main findings, where the report and the map are."""
+    console = _console()
+    console.print()
+    console.print(edition_sentence(edition), style="bold")
+    console.print()
+    for line in written.bullets:
+        console.print(f"• {escape(line)}")
+    if written.top:
+        console.print("\nFindings most likely to be breaches:", style="bold")
+        for finding in written.top:
+            console.print(f"  {finding['id'][:10]}  p {finding['p']:.2f}  {escape(finding['sentence'])}", soft_wrap=True)
+        first = written.top[0]["id"][:10]
+        console.print(f"\nEvidence, down to the raw record:  truceline explain {folder} {first}")
+    for path in written.paths:
+        console.print(f"Report:  {path}")
+    console.print(f"Map:     {folder / 'picture.gpkg'} (opens in QGIS)")
+
+
+def edition_sentence(edition: Edition) -> str:
+    """One line on an edition."""
+    until = f", up to {edition.cutoff:%Y-%m-%d %H:%M} UTC" if edition.cutoff else ""
+    return f"Edition {edition.number}{until}: {edition.journal_rows:,} observations, digest {edition.digest[:16]}"
+
+
+def explanation(told: dict[str, Any]) -> None:
+    """The evidence as a tree."""
+    console = _console()
+    root = Tree(f"[bold]{told['kind']} {told['id']}[/] (edition {told['edition']})")
+    finding = told.get("finding")
+    if finding:
+        root.add(escape(finding["sentence"] or ""))
+        _clause(root, told)
+        factors = root.add("factors, multiplied:")
+        for factor in finding["factors"] or []:
+            factors.add(f"{factor['value']:.3f}  {escape(factor['name'])}  [dim]{escape(factor['source'] or '')}[/]")
+        if not finding["calibrated"]:
+            factors.add("[yellow]uncalibrated: not yet compared with truth[/]")
+    case = told.get("case")
+    if case:
+        text = f"case {case['case_id'][:10]}: {case['state']}"
+        if case.get("verdict_by"):
+            text += f" by {case['verdict_by']}, {case['verdict_at']}: {case['verdict_reason']}"
+        if case.get("reopened"):
+            text += " — REOPENED: the evidence has changed since it was signed"
+        root.add(escape(text))
+        if not finding:
+            _clause(root, told)
+    incident = told.get("incident")
+    if incident:
+        root.add(
+            f"incident {incident['incident_id'][:10]}: {escape(incident['what'])}, {escape(incident['place'] or 'place unknown')},"
+            f" {incident['first_at']} to {incident['last_at']}, {incident['events']} events, {incident['observations']} observations"
+        )
+    for row in told.get("findings", []):
+        chance = "?" if row["p_breach"] is None else f"{row['p_breach']:.2f}"
+        root.add(f"finding {row['finding_id'][:10]}: p {chance}, clause {escape(row['clause'])}, {escape(row['sentence'] or '')}")
+    events = told.get("events", [])
+    for event in events[:_MOST_OBSERVATIONS]:
+        branch = root.add(
+            f"event {event['event_id'][:10]}: {escape(event['what'])}, {event['at_from']} to {event['at_until']},"
+            f" {event['lon']:.4f} E {event['lat']:.4f} N, 1-sigma {event['major_m']:.0f} x {event['minor_m']:.0f} m"
+        )
+        for observation in event["observations_behind"][:_MOST_OBSERVATIONS]:
+            _observation(branch, observation)
+        _left(branch, len(event["observations_behind"]), "observations")
+    _left(root, len(events), "events")
+    for observation in told.get("observations", []):
+        _observation(root, observation)
+    console.print(root)
+
+
+def _clause(root: Tree, told: dict[str, Any]) -> None:
+    clause = told.get("clause")
+    if clause:
+        root.add(f"clause {escape(clause['id'])}, {escape(clause['title'])}: {escape(clause.get('text', ''))}")
+
+
+def _left(branch: Tree, count: int, what: str) -> None:
+    if count > _MOST_OBSERVATIONS:
+        branch.add(f"[dim]and {count - _MOST_OBSERVATIONS} more {what}: --json shows all[/]")
+
+
+def _observation(branch: Tree, row: dict[str, Any]) -> None:
+    at = row.get("file"), row.get("record")
+    leaf = branch.add(f"observation {row['observation_id'][:10]}: {escape(row['source'])}, record {at[1]} of {escape(str(at[0]))}")
+    if row.get("raw") is None:
+        leaf.add("[yellow]the record's bytes were redacted; their hash stands[/]")
+    else:
+        raw = row["raw"]
+        leaf.add(escape(raw if len(raw) <= _MOST_RAW else raw[:_MOST_RAW] + f" ... ({len(raw):,} characters)"))
+        leaf.add(f"[dim]SHA-256 {row['raw_sha256']}[/]")
