@@ -33,7 +33,7 @@ def test_four_keys_are_enough(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        pytest.param(LEAST + "radius = 3\n", ["source[0]", "radius"], id="unknown key"),
+        pytest.param(LEAST + "radius = 3\n", ["viirs", "radius"], id="unknown key"),
         pytest.param(LEAST.replace("37.5", "375"), ["centre.lon", "375"], id="longitude out of range"),
         pytest.param(LEAST.replace("37.5", '"east"'), ["centre.lon", "'east'"], id="a word for a number"),
         pytest.param(LEAST.replace('name = "least"\n', ""), ["name"], id="missing key"),
