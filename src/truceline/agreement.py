@@ -13,7 +13,9 @@ differently by each party, and a finding is always made in one party's reading.
     [[notice]]           clause, party, from, until, zone or lon/lat/radius_km, text
 """
 
+import difflib
 import tomllib
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +25,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from truceline.errors import MissionError
+from truceline.observation import TAXONOMY
+from truceline.weapons import KNOWN as WEAPONS
 
 T = TypeVar("T")
 
@@ -120,17 +124,18 @@ class Clause(Strict, frozen=True):
     text: dict[str, str] = {}  # by party id; "" is the neutral wording
     zone: str = "everywhere"
     what: list[str] = []  # taxonomy terms the clause speaks of; prefix match; empty: the rule's default
-    weapons: list[str] = []  # weapon classes ("artillery", "mlrs", ...), withdrawal and presence
-    min_calibre_mm: float | None = None
+    weapons: list[str] = []  # weapon classes or names ("artillery", "mlrs", "uragan"), withdrawal and presence
+    min_calibre_mm: Positive | None = None  # of this calibre and more
+    below_calibre_mm: Positive | None = None  # of less than this calibre
     effective: dict[str, datetime] = {}  # by party id; "" for all others
     until: dict[str, datetime] = {}
     exemption: list[Exemption] = []
     reading: list[Reading] = []
     severity: Severity = "serious"
     source: str = ""
-    # duty: what has to have happened by when, or how long after another clause's breach
+    # duty: what has to have happened by when, by party id, or how long after it takes effect
     due: dict[str, datetime] = {}
-    due_within_h: float | None = None
+    due_within_h: Positive | None = None
     #: how much of each kind of occurrence is the clause's act, by taxonomy term; assumptions until calibrated
     weight: dict[str, Assumption] = {}
 
@@ -158,6 +163,8 @@ class Agreement(Strict, frozen=True):
     #: The agreement as a whole; findings outside it are "illustrative".
     in_force_from: datetime | None = None
     in_force_until: datetime | None = None
+    #: Never in force as a whole: a proposal, or terms of several agreements side by side.
+    illustrative: bool = False
     note: str = ""
 
     @classmethod
@@ -175,6 +182,8 @@ class Agreement(Strict, frozen=True):
 
     def in_force_at(self, at: datetime) -> bool:
         """Whether the agreement as a whole was in force at `at`."""
+        if self.illustrative:
+            return False
         after = self.in_force_from is None or at >= self.in_force_from
         return after and (self.in_force_until is None or at < self.in_force_until)
 
@@ -202,75 +211,174 @@ def read_toml(path: Path, kind: type[T]) -> T:
 
 
 def _explain(message: str, document: Any) -> str:
-    """msgspec's message with the value it complains about, found by its path `$.clause[0].type`."""
-    text, found, path = message.partition(" - at `$")
-    if not found:
-        return message
-    value: Any = document
+    """msgspec's message with the table and the value it complains about, found by its path `$.clause[0].type`."""
+    text, _, path = message.partition(" - at `$")
     keys = path.rstrip("`").replace("[", ".").replace("]", "").strip(".").split(".")
-    for key in keys:
+    value, where = document, ""
+    for key in keys if path else []:
         try:
             value = value[int(key)] if isinstance(value, list) else value[key]
         except (KeyError, IndexError, ValueError, TypeError):
-            return f"{'.'.join(keys)}: {text}"
-    shown = "" if isinstance(value, dict | list) else f" (value: {value!r})"
-    return f"{'.'.join(keys)}: {text}{shown}"
+            break
+        named = isinstance(value, dict) and isinstance(value.get("id", value.get("party")), str)
+        where += f" {value.get('id', value.get('party'))!r}" if named else f".{key}" if not key.isdigit() else ""
+    where = where.removeprefix(".")
+    if "unknown field" in text and isinstance(value, dict):
+        return f"{where + ': ' if where else ''}{_unknown_key(text.split('`')[1], value)}"
+    if isinstance(value, dict | list):
+        return f"{where}: {text}" if where else text
+    return f"{where} = {value!r}: {text}"
+
+
+def _unknown_key(key: str, table: Mapping[str, Any]) -> str:
+    """What is wrong with `key`, and what was probably meant."""
+    # the kind of table is the one that knows most of the other keys
+    kinds = [kind.__struct_fields__ for kind in Strict.__subclasses__()]
+    known = max(kinds, key=lambda fields: (len(table.keys() & {*fields}), fields))
+    near = difflib.get_close_matches(key, known, 1, 0.6)
+    hint = f"did you mean {near[0]}?" if near else f"it may be one of {', '.join(known)}"
+    return f"there is no key {key!r} (= {table[key]!r}); {hint}"
 
 
 def _check(agreement: Agreement, path: Path) -> None:
-    """Ids are unique, references hold, times carry a zone, zones have what their kind needs."""
+    """Ids are unique, references hold, times carry a zone, zones have what their kind needs.
 
-    def fail(where: str, message: str) -> None:
-        raise MissionError(f"{path}: {where}: {message}")
+    Raises
+    ------
+    MissionError
+        For the first thing wrong: file, table, key and value.
+    """
+    try:
+        for name, ids in (
+            ("party", [p.id for p in agreement.party]),
+            ("zone", [z.id for z in agreement.zone]),
+            ("clause", [c.id for c in agreement.clause]),
+        ):
+            _once(name, "id", ids)
+        if not agreement.party or not agreement.clause:
+            raise MissionError("an agreement needs at least one party and one clause")
+        _aware("agreement", {"in_force_from": agreement.in_force_from, "in_force_until": agreement.in_force_until})
+        _ordered("agreement", "in_force_from", agreement.in_force_from, "in_force_until", agreement.in_force_until)
+        for zone in agreement.zone:
+            _check_zone(zone)
+        parties = {party.id for party in agreement.party}
+        zones = {zone.id for zone in agreement.zone} | {"everywhere"}
+        for clause in agreement.clause:
+            _check_clause(clause, parties, zones)
+        clauses = {clause.id: clause for clause in agreement.clause}
+        for notice in agreement.notice:
+            where = f"notice of {notice.party!r} on clause {notice.clause!r}"
+            _named(where, "clause", [notice.clause], clauses, "a clause")
+            _named(where, "party", [notice.party], parties, "a party")
+            _named(where, "zone", [notice.zone or "everywhere"], zones, "a zone defined here")
+            _terms(where, "what", notice.what)
+            _aware(where, {"starts": notice.starts, "ends": notice.ends})
+            _ordered(where, "starts", notice.starts, "ends", notice.ends)
+            of = clauses[notice.clause]
+            if of.type != "duty" and not any(exemption.notice for exemption in of.exemption):
+                raise MissionError(
+                    f"{where}: the clause is no duty and has no exemption by notice, so it changes nothing"
+                )
+    except MissionError as error:
+        raise MissionError(f"{path}: {error}") from None
 
-    for table in ("party", "zone", "clause"):
-        names = [item.id for item in getattr(agreement, table)]
-        for name in names:
-            if names.count(name) > 1:
-                fail(table, f"id {name!r} is given twice")
-    parties = {party.id for party in agreement.party}
-    zones = {zone.id: zone for zone in agreement.zone} | {"everywhere": Zone(id="everywhere", kind="everywhere")}
-    clauses = {clause.id for clause in agreement.clause}
-    for zone in agreement.zone:
-        where = f"zone {zone.id!r}"
-        if zone.kind == "band" and zone.to_km is None:
-            fail(where, "a band needs to_km")
-        if zone.kind == "band" and zone.to_km is not None and zone.to_km <= zone.from_km:
-            fail(where, f"to_km = {zone.to_km} is not beyond from_km = {zone.from_km}")
-        if zone.kind == "polygon" and not zone.coordinates and zone.path is None:
-            fail(where, "a polygon needs coordinates or a path")
-        if zone.kind == "circles" and not zone.sites and zone.path is None:
-            fail(where, "circles need sites or a path")
-        if zone.kind == "circles" and zone.radius_km is None and not all(s.radius_km for s in zone.sites):
-            fail(where, "circles need radius_km, here or on every site")
-        if zone.kind == "settlements" and zone.radius_km is None:
-            fail(where, "settlements need radius_km")
-        if zone.line != "actual" and not _is_date(zone.line):
-            fail(where, f"line = {zone.line!r} is neither 'actual' nor a date like '2014-09-19'")
-    for clause in agreement.clause:
-        where = f"clause {clause.id!r}"
-        readers = [reading.party for reading in clause.reading]
-        for name in [*clause.parties, *readers, *(k for k in (*clause.text, *clause.effective, *clause.until) if k)]:
-            if name not in parties:
-                fail(where, f"{name!r} is not a party")
-        for name in [clause.zone, *(r.zone for r in clause.reading), *(e.zone for e in clause.exemption)]:
-            if name is not None and name not in zones:
-                fail(where, f"zone {name!r} is not defined")
-        times = [*clause.effective.values(), *clause.until.values(), *clause.due.values()]
-        times += [t for r in clause.reading for t in (r.effective, r.until) if t is not None]
-        for time in times:
-            if time.tzinfo is None:
-                fail(where, f"{time.isoformat()} has no time zone")
-    for notice in agreement.notice:
-        where = f"notice of {notice.party!r} on clause {notice.clause!r}"
-        if notice.clause not in clauses:
-            fail(where, "there is no such clause")
-        if notice.party not in parties:
-            fail(where, f"{notice.party!r} is not a party")
-        if notice.zone is not None and notice.zone not in zones:
-            fail(where, f"zone {notice.zone!r} is not defined")
-        if any(t is not None and t.tzinfo is None for t in (notice.starts, notice.ends)):
-            fail(where, "a time has no time zone")
+
+def _check_zone(zone: Zone) -> None:
+    where = f"zone {zone.id!r}"
+    if zone.kind == "band":
+        if zone.to_km is None:
+            raise MissionError(f"{where}: a band needs to_km")
+        if zone.to_km <= zone.from_km:
+            raise MissionError(f"{where}: to_km = {zone.to_km} is not beyond from_km = {zone.from_km}")
+        if zone.measured == "total_width" and zone.from_km:
+            raise MissionError(f"{where}: from_km = {zone.from_km} means nothing when the total width is measured")
+    if zone.kind == "polygon" and not zone.coordinates and zone.path is None:
+        raise MissionError(f"{where}: a polygon needs coordinates or a path")
+    if any(len(ring) < 3 for ring in zone.coordinates):
+        raise MissionError(f"{where}: coordinates: a ring needs at least three points")
+    if zone.kind == "circles" and not zone.sites and zone.path is None:
+        raise MissionError(f"{where}: circles need sites or a path")
+    if zone.kind == "circles" and zone.radius_km is None and (zone.path or not all(s.radius_km for s in zone.sites)):
+        raise MissionError(f"{where}: circles need radius_km, here or on every site")
+    if zone.kind == "settlements" and zone.radius_km is None:
+        raise MissionError(f"{where}: settlements need radius_km")
+    if zone.line != "actual" and not _is_date(zone.line):
+        raise MissionError(f"{where}: line = {zone.line!r} is neither 'actual' nor a date like '2014-09-19'")
+
+
+def _check_clause(clause: Clause, parties: set[str], zones: set[str]) -> None:
+    where = f"clause {clause.id!r}"
+    if not clause.parties:
+        raise MissionError(f"{where}: parties: a clause binds at least one")
+    _once(where, "reading of party", [reading.party for reading in clause.reading])
+    _named(where, "parties", clause.parties, parties, "a party")
+    for key in ("text", "effective", "until", "due"):
+        _named(where, key, [name for name in getattr(clause, key) if name], parties, "a party")
+    _named(where, "reading", [reading.party for reading in clause.reading], parties, "a party")
+    _named(where, "zone", [clause.zone], zones, "a zone defined here")
+    _named(where, "reading zone", [r.zone for r in clause.reading if r.zone], zones, "a zone defined here")
+    _named(where, "exemption zone", [e.zone for e in clause.exemption if e.zone], zones, "a zone defined here")
+    _terms(where, "what", [*clause.what, *clause.weight])
+    _terms(where, "reading what", [term for reading in clause.reading for term in reading.what or []])
+    _terms(where, "exemption what", [term for exemption in clause.exemption for term in exemption.what])
+    _named(where, "weapons", clause.weapons, WEAPONS, f"a weapon of {', '.join(sorted(WEAPONS))}")
+    for name, assumption in clause.weight.items():
+        if not 0 <= assumption.value <= 1:
+            raise MissionError(f"{where}: weight of {name!r} = {assumption.value} is not between 0 and 1")
+    if clause.min_calibre_mm and clause.below_calibre_mm and clause.below_calibre_mm <= clause.min_calibre_mm:
+        raise MissionError(
+            f"{where}: below_calibre_mm = {clause.below_calibre_mm} is not above "
+            f"min_calibre_mm = {clause.min_calibre_mm}"
+        )
+    if clause.type != "duty" and (clause.due or clause.due_within_h):
+        raise MissionError(f"{where}: due belongs to clauses of type 'duty', not {clause.type!r}")
+    for key in ("effective", "until", "due"):
+        _aware(where, {f"{key} of {name!r}": time for name, time in getattr(clause, key).items()})
+    for reading in clause.reading:
+        _aware(where, {"reading effective": reading.effective, "reading until": reading.until})
+    for name in sorted(parties):
+        starts, ends = in_force(clause, name)
+        _ordered(where, f"effective for {name!r}", starts, f"until for {name!r}", ends)
+
+
+def in_force(clause: Clause, party: str) -> tuple[datetime | None, datetime | None]:
+    """From when and until when the clause is in force as `party` reads it; None: the agreement's own times."""
+    reading = next((reading for reading in clause.reading if reading.party == party), Reading(party=party))
+    starts = reading.effective or clause.effective.get(party) or clause.effective.get("")
+    return starts, reading.until or clause.until.get(party) or clause.until.get("")
+
+
+def _once(where: str, key: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise MissionError(f"{where}: {key} {name!r} is given twice")
+
+
+def _named(where: str, key: str, names: Iterable[str], known: Iterable[str], what: str) -> None:
+    known = set(known)
+    for name in names:
+        if name not in known:
+            raise MissionError(f"{where}: {key} = {name!r} is not {what}")
+
+
+def _terms(where: str, key: str, terms: Iterable[str]) -> None:
+    for term in terms:
+        if term.split(".")[0] not in TAXONOMY:
+            near = difflib.get_close_matches(term, TAXONOMY, 1, 0.6)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise MissionError(f"{where}: {key} = {term!r} is not a term of the taxonomy{hint}")
+
+
+def _aware(where: str, times: Mapping[str, datetime | None]) -> None:
+    for key, time in times.items():
+        if time is not None and time.tzinfo is None:
+            said = time.isoformat()
+            raise MissionError(f"{where}: {key} = {said} has no time zone; write for example {said}Z")
+
+
+def _ordered(where: str, key: str, starts: datetime | None, until_key: str, ends: datetime | None) -> None:
+    if starts is not None and ends is not None and ends <= starts:
+        raise MissionError(f"{where}: {key} = {starts.isoformat()} is not before {until_key} = {ends.isoformat()}")
 
 
 def _is_date(text: str) -> bool:
