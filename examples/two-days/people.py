@@ -4,6 +4,7 @@ import random
 from datetime import datetime, timedelta
 
 from press import ITEMS, NEWS
+from sky import SWAPPED
 from story import CAMERA_POSTS, CAMERAS_END, CIVIL, LIAISON, PLACES, Occurrence, Report
 from world import TRUTH, Row, dice, line_of, time, where
 
@@ -152,4 +153,6 @@ def press() -> list[list[Row]]:
     days[0].insert(30, Row(line_of(*wrong, quote=True), wrong="no such hour"))
     wrong = ("2031-03-15 10:00:00", "", lat, town, "loc", "Exercise: a row that lost its longitude")
     days[1].insert(12, Row(line_of(*wrong, quote=True), wrong="no longitude"))
+    wrong = ("2031-03-15 11:30:00", lat, lon, town, "loc", "Exercise: a row with longitude and latitude swapped")
+    days[1].insert(20, Row(line_of(*wrong, quote=True), wrong=SWAPPED))
     return days

@@ -26,6 +26,9 @@ BURNS = {
 }  # fmt: skip
 
 
+SWAPPED = "longitude and latitude swapped: outside the source's bounds"
+
+
 def pixel_km(angle_deg: float) -> tuple[float, float]:
     """Along-scan and along-track size of a VIIRS 375 m pixel seen at a scan angle.
 
@@ -92,7 +95,10 @@ def satellites() -> list[list[list[Row]]]:
     def bad(field: int, value: str, wrong: str) -> Row:
         return Row(",".join([*good[:field], value, *good[field + 1 :]]), wrong=wrong)
 
-    snpp[0].append(bad(0, "149.28791", "latitude beyond the pole"))
+    snpp[0] += [
+        bad(0, "149.28791", "latitude beyond the pole"),
+        Row(",".join([good[1], good[0], *good[2:]]), wrong=SWAPPED),
+    ]
     snpp[1] += [bad(6, "2561", "no such time"), bad(5, "2031-02-30", "no such day")]
     noaa20[1].insert(2, Row(",".join(good[:8]), wrong="a line cut short"))
     return [snpp, noaa20]
