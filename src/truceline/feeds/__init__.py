@@ -1,0 +1,72 @@
+"""Feeds: what sensors, archives and people report, to observations. One format, one file.
+
+    for batch in feeds.read(source, folder, path, received_at):
+        batch.observations, batch.rejections
+
+Every record of a file becomes one row of one of the two tables, with its bytes and their hash.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from truceline.errors import MissionError
+from truceline.feeds.batch import Batch, Feed
+from truceline.feeds.fetch import fetch, shown
+from truceline.feeds.firms import Firms
+from truceline.feeds.records import CHUNK_BYTES
+from truceline.feeds.table import Table
+from truceline.feeds.values import nearest
+from truceline.mission import Source
+
+__all__ = ["REGISTRY", "Batch", "Feed", "check", "fetch", "read"]
+
+#: The feeds by the name that a source's `feed` key gives them.
+REGISTRY: dict[str, Feed] = {"firms": Firms(), "table": Table()}
+
+
+def check(source: Source) -> None:
+    """Whether the mission file's words about a source can be meant, before any file is read.
+
+    Raises
+    ------
+    MissionError
+        Naming the source, the key, the value, and the nearest valid name.
+    """
+    if source.feed not in REGISTRY:
+        hint = nearest(source.feed, REGISTRY)
+        raise MissionError(f"source {source.id!r}: feed: there is no feed {source.feed!r}{hint}")
+    REGISTRY[source.feed].check(source)
+
+
+def read(
+    source: Source, folder: Path, path: str, received_at: datetime, *, chunk_bytes: int = CHUNK_BYTES
+) -> Iterator[Batch]:
+    """The records of one file of `source`, as batches of accepted and rejected rows, in the file's order.
+
+    Observations have the core columns, the feed's own prefixed ones, and `leaf` and `observation_id` set;
+    repeats are not taken out. A record that cannot be accepted is a row of the rejections.
+
+    Parameters
+    ----------
+    folder
+        The mission's: the evidence names files relative to it.
+    path
+        The file, or its http(s) address: then it is fetched into `folder`/cache.
+    received_at
+        Aware.
+    chunk_bytes
+        Read at a time; the rows do not depend on it.
+
+    Raises
+    ------
+    MissionError
+        As `check`.
+    SourceError
+        When the file as a whole cannot be read: absent, empty, not what the feed reads.
+    """
+    check(source)
+    name = shown(path) if "://" in path else Path(os.path.relpath(path, folder)).as_posix()
+    local = str(fetch(path, folder / "cache")) if "://" in path else path
+    yield from REGISTRY[source.feed].read(source, local, name, received_at, chunk_bytes)
