@@ -1,0 +1,213 @@
+"""From an edition's tables to the report's model: what of the picture belongs to the day."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from truceline.observation import TIME, term, to_numpy
+from truceline.places import FAR_KM, Gazetteer
+from truceline.report.model import Held, Incident, Source, Tally
+
+Row = dict[str, Any]
+
+#: Where fire came from, and where a weapon stood: released to nobody more finely than to 1 km (law 6).
+ORIGINS = ("explosion.outgoing", "muzzle_flash", "weapon", "ground.build_up")
+
+#: A grid of about 1.1 km by 1.1 km in the theatre's latitudes: nodes no nearer than law 6 asks.
+COARSE_LAT_DEG, COARSE_LON_DEG = 0.01, 0.015
+
+#: A time known only to half a day or worse is a date, not a time.
+WIDE = timedelta(hours=12)
+
+
+def within(events: pa.Table, begins: datetime, ends: datetime) -> pa.Table:
+    """The events whose best estimate of time is in [begins, ends); its interval's begin where there is none."""
+    at = pc.coalesce(events["at"], events["at_from"])
+    inside = pc.and_(pc.greater_equal(at, pa.scalar(begins, TIME)), pc.less(at, pa.scalar(ends, TIME)))
+    return events.filter(pc.fill_null(inside, False))
+
+
+def of(table: pa.Table, column: str, ids: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """The rows whose `column` is one of `ids`."""
+    return table.filter(pc.is_in(table[column], value_set=pc.unique(ids)))
+
+
+def family(incidents: pa.Table) -> list[str]:
+    """The physical family of each incident: impulse, fire, air, weapon, ground, sea, notice."""
+    known = {what: term(what).family for what in pc.unique(incidents["what"]).to_pylist()}
+    return [known[what] for what in incidents["what"].to_pylist()]
+
+
+def by_incident(events: pa.Table) -> dict[bytes, Row]:
+    """What the day's events say of each incident: interval, numbers summed (null where none states one)."""
+    counted = events.append_column("most", pc.coalesce(events["count_max"], events["count"]))
+    grouped = counted.group_by("incident_id").aggregate(
+        [
+            *((name, "sum") for name in ("count", "most", "killed", "injured", "frp_mw", "observations")),
+            ("at_from", "min"),
+            ("at_until", "max"),
+            ("at", "min"),
+            ("at", "max"),
+            ("event_id", "count"),
+        ]
+    )
+    return {row["incident_id"]: row for row in grouped.to_pylist()}
+
+
+def incident_rows(
+    incidents: pa.Table, day: Mapping[bytes, Row], held: Mapping[bytes, list[Held]], gazetteer: Gazetteer
+) -> list[Incident]:
+    """The day's part of incidents, unnumbered (0), in order of their ids."""
+    incidents = incidents.sort_by([("incident_id", "ascending")])
+    lon, lat = to_numpy(incidents["lon"]), to_numpy(incidents["lat"])
+    places, regions = incidents["place"].to_pylist(), gazetteer.regions(lon, lat)
+    said = gazetteer.words(lon, lat)
+    nearest, away_m = gazetteer.nearest(lon, lat, districts=False)
+    rows = []
+    for i, row in enumerate(incidents.to_pylist()):
+        part = day[row["incident_id"]]
+        place = places[i] or said[i]
+        coarse = _is_origin(row["what"], row["description"])
+        if coarse:
+            row = _coarse(row)
+            known = nearest[i] >= 0 and away_m[i] <= FAR_KM * 1000
+            place = f"near {gazetteer.name[nearest[i]]}" if known else regions[i] or "undetermined place"
+        findings = held.get(row["incident_id"], [])
+        asserted = [h.p_breach for h in findings if h.p_breach is not None and h.in_force is not False]
+        rows.append(
+            Incident(
+                number=0,
+                incident_id=row["incident_id"].hex(),
+                what=row["what"],
+                observation=term(row["what"]).osce,
+                place=place,
+                region=regions[i],
+                lon=_rounded(row["lon"], 5),
+                lat=_rounded(row["lat"], 5),
+                coarse=coarse,
+                major_m=_rounded(row["major_m"], 0),
+                minor_m=_rounded(row["minor_m"], 0),
+                tilt_deg=_rounded(row["tilt_deg"], 0),
+                line_date=row["line_date"],
+                line_distance_m=_rounded(row["line_distance_m"], 0),
+                p_inside=_rounded(row["p_inside"], 3),
+                first_at=part["at_from_min"] or part["at_min"],
+                last_at=part["at_until_max"] or part["at_max"],
+                sources=sorted(row["sources"] or []),
+                observations=int(part["observations_sum"] or 0),
+                events=int(part["event_id_count"]),
+                means=row["means"],
+                description=row["description"],
+                weapon=row["weapon"],
+                count=part["count_sum"],
+                count_max=part["most_sum"],
+                killed=part["killed_sum"],
+                injured=part["injured_sum"],
+                frp_mw=_rounded(part["frp_mw_sum"], 1),
+                p_conflict=_rounded(row["p_conflict"], 3),
+                p_conflict_model=row["p_conflict_model"],
+                p_breach=max(asserted, default=None),
+                held=findings,
+            )
+        )
+    return rows
+
+
+def _is_origin(what: str, description: str | None) -> bool:
+    return what.startswith(ORIGINS) or "outgoing" in (description or "").lower()
+
+
+def _coarse(row: Row) -> Row:
+    """Position to the nearest node of the coarse grid, distance to a kilometre, no ellipse."""
+    nodes = {}
+    for axis, step in (("lon", COARSE_LON_DEG), ("lat", COARSE_LAT_DEG)):
+        nodes[axis] = None if row[axis] is None else round(row[axis] / step) * step
+    metres = row["line_distance_m"]
+    far = None if metres is None else round(metres / 1000) * 1000.0
+    return row | nodes | {"major_m": None, "minor_m": None, "tilt_deg": None, "line_distance_m": far}
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    """`value` as it is written; null and NaN are None. Float32 noise never reaches a report."""
+    return None if value is None or value != value else round(float(value), digits) + 0.0
+
+
+def held_by_subject(findings: pa.Table, cases: pa.Table) -> dict[bytes, list[Held]]:
+    """Findings of incidents by incident, in order of clause and reading, each with the state of its case."""
+    states = {(row["clause"], row["subject_id"]): row["state"] for row in cases.to_pylist()}
+    out: dict[bytes, list[Held]] = {}
+    ordered = findings.sort_by([("clause", "ascending"), ("reading", "ascending"), ("finding_id", "ascending")])
+    for row in ordered.to_pylist():
+        held = Held(
+            finding_id=row["finding_id"].hex(),
+            clause=row["clause"],
+            rule=row["rule"],
+            reading=row["reading"],
+            p_breach=_rounded(row["p_breach"], 3),
+            in_force=row["in_force"],
+            illustrative=bool(row["illustrative"]),
+            exemption=row["exemption"],
+            severity=row["severity"],
+            state=states.get((row["clause"], row["subject_id"]), "alleged"),
+            calibrated=bool(row["calibrated"]),
+        )
+        out.setdefault(row["subject_id"], []).append(held)
+    return out
+
+
+def spoke(observations: pa.Table, named: Mapping[str, str | None], begins: datetime, ends: datetime) -> list[Source]:
+    """How each source of the mission spoke in the period, against its median day up to then.
+
+    Parameters
+    ----------
+    observations
+        With columns `source` and `at`; records without a time are not told of.
+    named
+        The mission's sources and their licences.
+    """
+    source, at_s = observations["source"], to_numpy(observations["at"])
+    before = at_s < ends.timestamp()
+    known = np.asarray(pc.index_in(source, value_set=pa.array(list(named))).fill_null(-1))
+    out = []
+    for i, (name, licence) in enumerate(named.items()):
+        times = at_s[before & (known == i)]
+        records = int(np.sum(times >= begins.timestamp()))
+        last = _at(times.max()) if len(times) else None
+        out.append(Source(name, records, _median_per_day(times, ends), last, not records, last is None, licence))
+    return out
+
+
+def _median_per_day(at_s: npt.NDArray[np.float64], ends: datetime) -> float | None:
+    """Records of the median day, days counted back from `ends`, empty ones included."""
+    if not len(at_s):
+        return None
+    back = np.floor((ends.timestamp() - at_s) / 86_400.0).astype(np.int64)
+    return float(np.median(np.bincount(back)))
+
+
+def _at(seconds: float) -> datetime:
+    stamp = pa.scalar(round(seconds * 1e6), pa.int64()).cast(TIME)
+    at: datetime = stamp.as_py()
+    return at
+
+
+def numbered(rows: Sequence[Incident], regions: Sequence[Tally]) -> list[Incident]:
+    """Rows in the order of the report's regions, then of time, numbered from 1."""
+    from msgspec.structs import replace
+
+    order = {tally.region: i for i, tally in enumerate(regions)}
+    ranked = sorted(
+        rows, key=lambda r: (order.get(r.region, len(order)), r.first_at is None, r.first_at, r.incident_id)
+    )
+    return [replace(row, number=i) for i, row in enumerate(ranked, start=1)]
+
+
+def line_of(lines: pa.Table, day: date) -> Row | None:
+    """The newest line not after `day`."""
+    dated = [row for row in lines.to_pylist() if row["date"] <= day.isoformat()]
+    return max(dated, key=lambda row: (row["date"], row["file"] or ""), default=None)

@@ -1,0 +1,259 @@
+"""The report's sentences, and how numbers, times and probabilities are said in it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from truceline.places import listed
+from truceline.report.model import Erratum, Fires, Held, Incident, Report, Source, Tally
+
+#: Regions that get a sentence of their own; the others are summed up in one.
+REGIONS_TOLD = 6
+
+#: A source with less than this share of its median day is told of, though it was not silent. Assumption.
+THIN = 0.25
+
+#: Up to this an interval is said as a moment.
+MOMENT = timedelta(minutes=10)
+
+NOT_NONE = "This does not mean that none occurred: what sources could have seen in this period has not been assessed."
+
+
+# ---- how things are said -------------------------------------------------------------------------------------------
+
+
+def number(value: float | int | None) -> str:
+    """1528 as "1,528"; an em dash for None."""
+    if value is None:
+        return "—"
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
+
+
+def share(value: float | None) -> str:
+    """A probability with two decimals, never 0 or 1 where it is not exactly that."""
+    if value is None:
+        return "—"
+    if 0 < value < 0.005:
+        return "<0.01"
+    if 0.995 <= value < 1:
+        return ">0.99"
+    return f"{value:.2f}"
+
+
+def plural(n: int, one: str, many: str = "") -> str:
+    """ "1 incident", "1,200 incidents"."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def people(n: int) -> str:
+    """ "1 person", "3 people"."""
+    return plural(n, "person", "people")
+
+
+def moment(at: datetime, zone: ZoneInfo) -> str:
+    """ "19:30 4 October 2023 EEST"."""
+    local = at.astimezone(zone)
+    return f"{local:%H:%M} {local.day} {local:%B %Y} {local.tzname()}"
+
+
+def interval(first: datetime | None, last: datetime | None, zone: ZoneInfo) -> str:
+    """When, as the table says it: "4 Oct, 14:05", "4 Oct, 14:00–16:30", "4 Oct, time not stated"."""
+    if first is None or last is None:
+        return "not stated"
+    a, b = first.astimezone(zone), last.astimezone(zone)
+    if b - a <= MOMENT:
+        return f"{_day(a)}, {a:%H:%M}"
+    # A whole local day, whatever its length: sources that give a date alone.
+    if a.hour == a.minute == 0 and timedelta(hours=22) < b - a <= timedelta(hours=26):
+        return f"{_day(a)}, time not stated"
+    if a.date() == b.date():
+        return f"{_day(a)}, {a:%H:%M}–{b:%H:%M}"
+    return f"{_day(a)}, {a:%H:%M} – {_day(b)}, {b:%H:%M}"
+
+
+def _day(at: datetime) -> str:
+    return f"{at.day} {at:%b}"
+
+
+def stated(count: int | None, most: int | None) -> str:
+    """The number of rounds as the table says it: "15–20", "4", "not stated"."""
+    if count is None and most is None:
+        return "not stated"
+    least = count if count is not None else most
+    most = most if most is not None else least
+    return number(least) if least == most else f"{number(least)}–{number(most)}"
+
+
+def distance(metres: float | None, coarse: bool = False) -> str:
+    """To the line of contact: "0.8 km", "14 km"; where `coarse`, "less than 1 km" or whole kilometres."""
+    if metres is None:
+        return "—"
+    km = abs(metres) / 1000
+    if coarse:
+        return f"about {km:,.0f} km" if km >= 1 else "less than 1 km"
+    return f"{km:.1f} km" if km < 10 else f"{km:,.0f} km"
+
+
+def probability(incident: Incident) -> str:
+    """The greatest probability of a breach; with the least, where readings differ."""
+    given = [h.p_breach for h in incident.held if h.p_breach is not None and h.in_force is not False]
+    if not given:
+        return "none in force" if incident.held else "no clause"
+    low, high = min(given), max(given)
+    return share(high) if share(low) == share(high) else f"{share(low)}–{share(high)}"
+
+
+def clauses(held: Sequence[Held]) -> list[str]:
+    """The clauses an incident is held against, most probable first, each once."""
+    best: dict[str, float] = {}
+    for one in held:
+        best[one.clause] = max(best.get(one.clause, 0.0), one.p_breach or 0.0)
+    return sorted(best, key=lambda clause: (-best[clause], clause))
+
+
+# ---- the summary ---------------------------------------------------------------------------------------------------
+
+
+def bullets(report: Report) -> list[str]:
+    """The summary, as the duty officer reads it out."""
+    rule = report.counting.rule
+    said = []
+    told = [tally for tally in report.regions if tally.counted or tally.previous or tally.not_countable]
+    if not report.incidents:
+        said.append(f"No violations were recorded in this period. {NOT_NONE}")
+    said += [f"{_where(tally.region)}: {_counted(tally, rule)}" for tally in told[:REGIONS_TOLD]]
+    rest = told[REGIONS_TOLD:]
+    if rest:
+        summed = Tally("", *(sum(getattr(t, field) for t in rest) for field in Tally.__struct_fields__[1:]))
+        said.append(f"Elsewhere ({plural(len(rest), 'region')}): {_counted(summed, rule)}")
+    said += _casualties(report)
+    said += _clause_types(report)
+    said.append(fires(report.fires))
+    said += [silence(source) for source in report.sources if source.silent and not source.never][:3]
+    said.append("Coverage is not assessed: fewer records do not mean fewer violations.")
+    return said
+
+
+def _where(region: str) -> str:
+    return f"In {region}" if region else "Where no region is known"
+
+
+def _counted(tally: Tally, rule: str) -> str:
+    text = f"{plural(tally.counted, 'possible ceasefire violation')} by the rule {rule}"
+    if tally.explosions:
+        text += f", including {plural(tally.explosions, 'explosion')}"
+    text += f", in {plural(tally.incidents, 'incident')}."
+    if tally.not_countable:
+        text += f" {plural(tally.not_countable, 'event')} had no number that the rule can count."
+    return f"{text} In the previous reporting period: {tally.previous:,}."
+
+
+def _casualties(report: Report) -> list[str]:
+    said = []
+    for confirmed in (True, False):
+        rows = [row for row in report.casualties if row.confirmed == confirmed]
+        killed, injured = sum(row.killed for row in rows), sum(row.injured for row in rows)
+        if rows:
+            word = "Confirmed" if confirmed else "Reported by sources, not confirmed"
+            said.append(f"{word}: {people(killed)} killed and {injured:,} injured, in {plural(len(rows), 'incident')}.")
+    return said
+
+
+def _clause_types(report: Report) -> list[str]:
+    """One sentence a clause other than the cessation of fire, where the day has something likely."""
+    return [
+        f"{tally.title}: {plural(tally.likely, 'incident')} more likely than not a breach "
+        f"(greatest probability {share(tally.greatest)}, uncalibrated), of {tally.incidents:,} held against it."
+        for tally in report.clauses
+        if tally.rule != "cessation" and tally.likely
+    ]
+
+
+def fires(told: Fires) -> str:
+    """What satellites saw burning."""
+    text = f"Satellites recorded {plural(told.events, 'fire')}; in the previous period, {told.previous:,}."
+    if told.events:
+        text += (
+            f" In {plural(told.incidents, 'group')}, {told.near_line:,} of them within {told.near_km:g} km of the line."
+            " A fire says nothing of why it burns, and is counted by no rule."
+        )
+    return text
+
+
+def silence(source: Source) -> str:
+    """That a source was silent, or thin, and when it last spoke."""
+    usual = "" if source.median_per_day is None else f" (median day: {number(source.median_per_day)} records)"
+    if source.never:
+        return f"Source {source.source} has given no record up to the end of this period."
+    last = f"{source.last_at:%Y-%m-%d %H:%M} UTC"
+    if source.silent:
+        return f"Source {source.source} was silent in this period{usual}; its last record is of {last}."
+    return f"Source {source.source} gave {plural(source.records, 'record')}{usual}."
+
+
+def is_thin(source: Source) -> bool:
+    """Whether a source that spoke said far less than it usually does."""
+    return bool(not source.silent and source.median_per_day and source.records < THIN * source.median_per_day)
+
+
+# ---- what could not be seen ----------------------------------------------------------------------------------------
+
+
+def unseen(report: Report) -> list[str]:
+    """The report's blind spots, as far as they are known."""
+    said = [
+        "Coverage is not assessed: which places satellites passed over, under which cloud, and where people could "
+        "have heard or seen something is not part of this report. No record of a place means no record, not no event."
+    ]
+    said += [silence(source) for source in report.sources if source.silent or is_thin(source)]
+    if not any(source.silent for source in report.sources):
+        said.append("No source was silent in this period.")
+    if report.line_date is None:
+        said.append("There is no line of contact for this day; nothing is said of distances and sides.")
+    else:
+        age = (report.day - type(report.day).fromisoformat(report.line_date)).days
+        said.append(
+            f"The line of contact used is that of {report.line_date}, "
+            + ("the day itself." if age == 0 else f"{plural(age, 'day')} old on the day of the report.")
+        )
+    if report.wide_intervals:
+        said.append(
+            f"Of {plural(len(report.incidents), 'incident')}, {report.wide_intervals:,} have a time known only to half "
+            "a day or worse; they are counted in the period that holds the middle of their interval."
+        )
+    if report.beyond_period:
+        said.append(f"The interval of {plural(report.beyond_period, 'incident')} reaches beyond this period.")
+    rejected = [count for count in report.journal if count.rejected]
+    if rejected:
+        parts = listed([f"{count.rejected:,} of {count.source}" for count in rejected])
+        said.append(f"Records that could not be read, in the mission as a whole: {parts}.")
+    return said
+
+
+def changes(now: Report, earlier: Report) -> Erratum | None:
+    """What the earlier report of the day said otherwise; None where it is of the same picture."""
+    same = (earlier.provenance.edition, earlier.provenance.digest) == (now.provenance.edition, now.provenance.digest)
+    if same or earlier.day != now.day:
+        return None
+    pairs: list[tuple[str, object, object]] = [
+        ("counting rule", earlier.counting.rule, now.counting.rule),
+        ("possible ceasefire violations", earlier.totals.counted, now.totals.counted),
+        ("in the previous reporting period", earlier.totals.previous, now.totals.previous),
+        ("incidents", len(earlier.incidents), len(now.incidents)),
+        ("satellite fires", earlier.fires.events, now.fires.events),
+        ("killed", sum(r.killed for r in earlier.casualties), sum(r.killed for r in now.casualties)),
+        ("injured", sum(r.injured for r in earlier.casualties), sum(r.injured for r in now.casualties)),
+        ("line of contact", earlier.line_date or "none", now.line_date or "none"),
+    ]
+    before, after = ({tally.region: tally.counted for tally in report.regions} for report in (earlier, now))
+    pairs += [(region, before.get(region, 0), after.get(region, 0)) for region in sorted({*before, *after}) if region]
+    gone = {row.incident_id for row in earlier.incidents} - {row.incident_id for row in now.incidents}
+    new = {row.incident_id for row in now.incidents} - {row.incident_id for row in earlier.incidents}
+    said = [f"{name}: {_plain(old)}, now {_plain(value)}" for name, old, value in pairs if old != value]
+    if gone or new:
+        said.append(f"{plural(len(new), 'incident')} new, {len(gone):,} no longer there under the same id")
+    return Erratum(earlier.provenance.edition, said or ["no number of this report has changed"])
+
+
+def _plain(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,372 @@
+"""The report's tables as rows of words, and the whole lists beside it: CSV and GeoJSON."""
+
+import csv
+import io
+import json
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from truceline.report import summary
+from truceline.report.model import Incident, Report
+
+#: Rows of the violations table in HTML and PDF: about five pages of A4. The CSV has them all.
+MOST_VIOLATIONS = 60
+
+#: Fires shown: the strongest, and as many of those nearest to the line.
+MOST_FIRES = 8
+
+#: Of an id, what is shown; enough to be told apart in a mission of millions.
+SHOWN = 10
+
+
+class Table(Struct, frozen=True):
+    """A table as it is read: words only."""
+
+    id: str
+    caption: str
+    columns: list[str]
+    rows: list[list[str]]
+    note: str = ""
+    wide: bool = False
+    numeric: tuple[int, ...] = ()  # columns set flush right
+
+
+def violations(report: Report) -> Table:
+    """The violations table with the OSCE's columns, those most likely to be breaches when there are too many."""
+    zone = ZoneInfo(report.zone)
+    likely = sorted(report.incidents, key=lambda row: (-(row.p_breach or 0.0), row.incident_id))[:MOST_VIOLATIONS]
+    shown = sorted(likely, key=lambda row: row.number)
+    left = len(report.incidents) - len(shown)
+    note = "Ids lead to the evidence: truceline explain, with the id."
+    if left:
+        note = (
+            f"{left:,} of {len(report.incidents):,} incidents are left out here: those least likely to be a breach. "
+            f"All are in violations.csv. {note}"
+        )
+    return Table(
+        id="violations",
+        caption=f"Table of possible violations. {report.counting.sentence}",
+        columns=[
+            "No.",
+            "Source",
+            "Event location",
+            "Means",
+            "Number",
+            "Observation",
+            "Description",
+            "Weapon",
+            "Date, time",
+            "Probability",
+            "Clause",
+        ],
+        rows=[
+            [
+                str(row.number),
+                f"{', '.join(row.sources)}\n{row.incident_id[:SHOWN]}",
+                _location(row),
+                row.means or "not stated",
+                summary.stated(row.count, row.count_max),
+                row.observation,
+                row.description or "undetermined",
+                row.weapon or "undetermined",
+                summary.interval(row.first_at, row.last_at, zone),
+                summary.probability(row),
+                _clauses(row),
+            ]
+            for row in shown
+        ],
+        note=note,
+        wide=True,
+    )
+
+
+def _location(row: Incident) -> str:
+    text = row.place if not row.region else f"{row.place} ({row.region})"
+    if row.line_distance_m is not None:
+        text += f"\n{summary.distance(row.line_distance_m, row.coarse)} from the line"
+    return text
+
+
+def _clauses(row: Incident) -> str:
+    """Clauses by id, the most likely first, with the state of the case where people have begun on it."""
+    named = summary.clauses(row.held)
+    states = sorted({held.state for held in row.held} - {"alleged"})
+    text = ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
+    return f"{text}\n{', '.join(states)}" if states else text or "—"
+
+
+def regions(report: Report) -> Table:
+    """Counts by region, against the previous period."""
+    rows = [
+        [
+            tally.region or "no region known",
+            summary.number(tally.counted),
+            summary.number(tally.explosions),
+            summary.number(tally.incidents),
+            summary.number(tally.not_countable),
+            summary.number(tally.previous),
+        ]
+        for tally in [*report.regions, report.totals]
+    ]
+    rows[-1][0] = "All"
+    return Table(
+        id="regions",
+        caption=f"Possible ceasefire violations by region. {report.counting.sentence}",
+        columns=["Region", "Counted", "Explosions", "Incidents", "Events not countable", "Previous period"],
+        rows=rows,
+        numeric=(1, 2, 3, 4, 5),
+    )
+
+
+def clauses(report: Report) -> Table:
+    """Findings by clause."""
+    return Table(
+        id="clauses",
+        caption="Incidents held against each clause. Probabilities are uncalibrated: not yet compared with truth.",
+        columns=[
+            "Clause",
+            "What it says",
+            "Incidents",
+            "Previous period",
+            "More likely than not",
+            "Greatest",
+            "In force",
+        ],
+        rows=[
+            [
+                tally.clause,
+                tally.title,
+                summary.number(tally.incidents),
+                summary.number(tally.previous),
+                summary.number(tally.likely),
+                summary.share(tally.greatest),
+                tally.in_force,
+            ]
+            for tally in report.clauses
+        ],
+        numeric=(2, 3, 4, 5),
+    )
+
+
+def casualties(report: Report) -> Table:
+    """People killed and injured, as sources state it."""
+    return Table(
+        id="casualties",
+        caption="Casualties. Each number is the largest that one source states; repeats are not added up.",
+        columns=["Place", "Killed", "Injured", "Sources", "Status", "Incident"],
+        rows=[
+            [
+                row.place,
+                summary.number(row.killed),
+                summary.number(row.injured),
+                ", ".join(row.sources),
+                "confirmed" if row.confirmed else "reported",
+                row.incident_id[:SHOWN],
+            ]
+            for row in report.casualties
+        ],
+        numeric=(1, 2),
+    )
+
+
+def sites(report: Report) -> Table:
+    """Incidents at protected sites."""
+    zone = ZoneInfo(report.zone)
+    rows = []
+    for row in report.incidents + report.fires.rows:
+        at_sites = [held for held in row.held if held.rule == "protected_site" and held.p_breach is not None]
+        if at_sites:
+            best = max(at_sites, key=lambda held: held.p_breach or 0.0)
+            rows.append((best.p_breach or 0.0, row, best))
+    rows.sort(key=lambda item: (-item[0], item[1].incident_id))
+    return Table(
+        id="sites",
+        caption="Incidents at protected sites, as probabilities (uncalibrated).",
+        columns=["Place", "Observation", "Date, time", "Clause", "Probability", "Incident"],
+        rows=[
+            [
+                row.place,
+                row.observation,
+                summary.interval(row.first_at, row.last_at, zone),
+                best.clause,
+                summary.share(p),
+                row.incident_id[:SHOWN],
+            ]
+            for p, row, best in rows[:MOST_FIRES]
+        ],
+        note=f"{len(rows) - MOST_FIRES:,} more are in incidents.geojson." if len(rows) > MOST_FIRES else "",
+        numeric=(4,),
+    )
+
+
+def fires(report: Report) -> Table:
+    """The strongest fires and those nearest to the line."""
+    zone = ZoneInfo(report.zone)
+    rows = report.fires.rows
+    strongest = sorted(rows, key=lambda row: (-(row.frp_mw or 0.0), row.incident_id))[:MOST_FIRES]
+    lined = [row for row in rows if row.line_distance_m is not None]
+    nearest = sorted(lined, key=lambda row: (abs(row.line_distance_m or 0.0), row.incident_id))[:MOST_FIRES]
+    shown = {row.incident_id: row for row in [*strongest, *nearest]}
+    left = len(rows) - len(shown)
+    return Table(
+        id="fires",
+        caption=f"Satellite fires: the {MOST_FIRES} strongest, and the {MOST_FIRES} nearest to the line.",
+        columns=[
+            "Place",
+            "Radiative power, MW",
+            "From the line",
+            "Date, time",
+            "Probability conflict caused it",
+            "Incident",
+        ],
+        rows=[
+            [
+                row.place if not row.region else f"{row.place} ({row.region})",
+                summary.number(row.frp_mw),
+                summary.distance(row.line_distance_m),
+                summary.interval(row.first_at, row.last_at, zone),
+                summary.share(row.p_conflict),
+                row.incident_id[:SHOWN],
+            ]
+            for row in shown.values()
+        ],
+        note=f"{left:,} of {len(rows):,} groups of fires are left out here; all are in incidents.geojson."
+        if left
+        else "",
+        numeric=(1, 2, 4),
+    )
+
+
+def sources(report: Report) -> Table:
+    """How each source spoke."""
+    journal = {count.source: count for count in report.journal}
+    rows = []
+    for source in report.sources:
+        count = journal.get(source.source)
+        whole = [count.read, count.accepted, count.duplicates, count.rejected] if count else [None] * 4
+        rows.append(
+            [
+                source.source,
+                summary.number(source.records),
+                summary.number(source.median_per_day),
+                f"{source.last_at:%Y-%m-%d %H:%M} UTC" if source.last_at else "never",
+                *(summary.number(n) for n in whole),
+            ]
+        )
+    return Table(
+        id="sources",
+        caption="Records by source: in this period, on the median day up to it, and in the journal as a whole "
+        "(read = accepted + duplicates + rejected).",
+        columns=["Source", "This period", "Median day", "Last record", "Read", "Accepted", "Duplicates", "Rejected"],
+        rows=rows,
+        numeric=(1, 2, 4, 5, 6, 7),
+    )
+
+
+def duties(report: Report) -> Table:
+    """What parties had to do, and findings on tracks and sites."""
+    return Table(
+        id="duties",
+        caption="Duties, and what is held against a clause other than by an incident.",
+        columns=["Clause", "Finding", "In the reading of", "Probability", "Id"],
+        rows=[
+            [
+                duty.clause,
+                duty.sentence or duty.title,
+                duty.reading,
+                summary.share(duty.p_breach),
+                duty.finding_id[:SHOWN],
+            ]
+            for duty in report.duties
+        ],
+        numeric=(3,),
+    )
+
+
+# ---- whole lists ---------------------------------------------------------------------------------------------------
+
+CSV_COLUMNS = (
+    "number", "incident_id", "sources", "place", "region", "lon", "lat", "position_coarsened", "line_date",
+    "line_distance_km", "means", "count", "count_max", "observation", "what", "description", "weapon",
+    "first_at_utc", "last_at_utc", "events", "observations", "killed_reported", "injured_reported", "p_breach",
+    "clauses", "readings", "states", "p_conflict",
+)  # fmt: skip
+
+
+def violations_csv(report: Report) -> str:
+    """Every incident of the day but fires, one row each; times in UTC, missing is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for row in report.incidents:
+        distance_km = None if row.line_distance_m is None else row.line_distance_m / 1000
+        writer.writerow(
+            _plain(value)
+            for value in (
+                row.number, row.incident_id, "|".join(row.sources), row.place, row.region, row.lon, row.lat, row.coarse,
+                row.line_date, distance_km, row.means, row.count, row.count_max, row.observation, row.what,
+                row.description, row.weapon, row.first_at and row.first_at.isoformat(),
+                row.last_at and row.last_at.isoformat(), row.events, row.observations, row.killed, row.injured,
+                row.p_breach, "|".join(summary.clauses(row.held)), "|".join(sorted({h.reading for h in row.held})),
+                "|".join(sorted({h.state for h in row.held})), row.p_conflict,
+            )
+        )  # fmt: skip
+    return text.getvalue()
+
+
+def _plain(value: object) -> object:
+    """No cell that a spreadsheet would take for a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def incidents_geojson(report: Report) -> str:
+    """Every incident of the day with a place, fires too, as points with their 1-sigma ellipse (GeoJSON, RFC 7946)."""
+    features = [_feature(row) for row in [*report.incidents, *report.fires.rows] if row.lon is not None]
+    collection = {
+        "type": "FeatureCollection",
+        "name": f"incidents {report.day.isoformat()}",
+        "edition": report.provenance.edition,
+        "release": report.release,
+        "exercise": report.exercise,
+        "illustrative": report.illustrative,
+        "features": features,
+    }
+    return json.dumps(collection, ensure_ascii=False, indent=None, separators=(",", ":")) + "\n"
+
+
+def _feature(row: Incident) -> dict[str, object]:
+    return {
+        "type": "Feature",
+        "id": row.incident_id,
+        "geometry": {"type": "Point", "coordinates": [row.lon, row.lat]},
+        "properties": {
+            "what": row.what,
+            "observation": row.observation,
+            "place": row.place,
+            "region": row.region,
+            "coarsened_to_km": 1 if row.coarse else None,
+            "major_m": row.major_m,
+            "minor_m": row.minor_m,
+            "tilt_deg": row.tilt_deg,
+            "line_date": row.line_date,
+            "line_distance_m": row.line_distance_m,
+            "first_at": row.first_at and row.first_at.isoformat(),
+            "last_at": row.last_at and row.last_at.isoformat(),
+            "sources": row.sources,
+            "events": row.events,
+            "observations": row.observations,
+            "count": row.count,
+            "count_max": row.count_max,
+            "killed_reported": row.killed,
+            "injured_reported": row.injured,
+            "frp_mw": row.frp_mw,
+            "p_conflict": row.p_conflict,
+            "p_breach": row.p_breach,
+            "clauses": summary.clauses(row.held),
+        },
+    }

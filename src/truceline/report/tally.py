@@ -1,0 +1,167 @@
+"""What the day adds up to: counts by region and clause, casualties, duties, fires."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from truceline import counting
+from truceline.agreement import Agreement
+from truceline.observation import TIME, term, to_numpy
+from truceline.places import Gazetteer
+from truceline.report import gather
+from truceline.report.model import Casualty, ClauseTally, Duty, Fires, Incident, Tally
+
+#: Fires this near to the line are told of apart: the reach of most of what is fired at it. Assumption.
+NEAR_KM = 5.0
+
+#: Above this an incident is "more likely than not" a breach.
+LIKELY = 0.5
+
+Period = tuple[datetime, datetime]
+
+
+def regions(
+    rule: str, now: pa.Table, past: pa.Table, period: Period, before: Period, incidents: pa.Table, gazetteer: Gazetteer
+) -> tuple[list[Tally], Tally]:
+    """Counts by region, the highest first, and over all; an incident's events all count where the incident is."""
+    known = pa.concat_tables([now.select(["incident_id"]), past.select(["incident_id"])])
+    incidents = gather.of(incidents, "incident_id", known["incident_id"])
+    named = gazetteer.regions(to_numpy(incidents["lon"]), to_numpy(incidents["lat"]))
+    of_incident = dict(zip(incidents["incident_id"].to_pylist(), named, strict=True))
+
+    def where(events: pa.Table) -> pa.Array:
+        return pa.array([of_incident.get(i, "") for i in events["incident_id"].to_pylist()], pa.string())
+
+    here, there = where(now), where(past)
+    out = []
+    for region in sorted(set(named)):
+        today, yesterday = now.filter(pc.equal(here, region)), past.filter(pc.equal(there, region))
+        tally = _tally(region, rule, today, yesterday, period, before)
+        if tally.incidents or tally.previous:
+            out.append(tally)
+    out.sort(key=lambda tally: (-tally.counted, -tally.previous, -tally.incidents, tally.region))
+    return out, _tally("", rule, now, past, period, before)
+
+
+def _tally(region: str, rule: str, now: pa.Table, past: pa.Table, period: Period, before: Period) -> Tally:
+    loud = [what for what in pc.unique(now["what"]).to_pylist() if term(what).osce == "explosion"]
+    seen = [what for what in pc.unique(now["what"]).to_pylist() if term(what).family not in ("fire", "notice")]
+    told = now.filter(pc.is_in(now["what"], value_set=pa.array(seen, pa.string())))
+    explosions = now.filter(pc.is_in(now["what"], value_set=pa.array(loud, pa.string())))
+    counted = counting.count(rule, told, *period)
+    return Tally(
+        region=region,
+        counted=counted.number,
+        # A rule that books shellings, not rounds, has no number of explosions.
+        explosions=counting.count(rule, explosions, *period).number if rule == "osce-smm" else 0,
+        incidents=pc.count_distinct(told["incident_id"]).as_py(),
+        not_countable=counted.not_countable,
+        previous=counting.count(rule, past, *before).number,
+    )
+
+
+def fires(rows: Sequence[Incident], now: pa.Table, past: pa.Table) -> Fires:
+    """The day's fires, all of them."""
+    near = [row for row in rows if row.line_distance_m is not None and abs(row.line_distance_m) <= NEAR_KM * 1000]
+    given = [row.p_conflict for row in rows if row.p_conflict is not None]
+    return Fires(
+        events=sum(row.events for row in rows),
+        previous=len(_of_family(past, "fire")),
+        incidents=len(rows),
+        frp_mw=round(float(np.sum(np.sort([row.frp_mw or 0.0 for row in rows]))), 1),
+        near_line=len(near),
+        near_km=NEAR_KM,
+        expected_conflict=round(float(np.sum(np.sort(given))), 2) if given else None,
+        models=sorted({row.p_conflict_model for row in rows if row.p_conflict_model}),
+        rows=list(rows),
+    )
+
+
+def _of_family(events: pa.Table, family: str) -> pa.Table:
+    whats = [what for what in pc.unique(events["what"]).to_pylist() if term(what).family == family]
+    return events.filter(pc.is_in(events["what"], value_set=pa.array(whats, pa.string())))
+
+
+def casualties(rows: Iterable[Incident]) -> list[Casualty]:
+    """Incidents with people killed or injured; confirmed where a person's verdict says the incident is verified."""
+    out = [
+        Casualty(
+            incident_id=row.incident_id,
+            place=row.place,
+            killed=row.killed or 0,
+            injured=row.injured or 0,
+            sources=row.sources,
+            confirmed=any(held.state == "verified" for held in row.held),
+        )
+        for row in rows
+        if row.killed or row.injured
+    ]
+    return sorted(out, key=lambda row: (not row.confirmed, -row.killed, -row.injured, row.incident_id))
+
+
+def clauses(agreement: Agreement, rows: Sequence[Incident], past: pa.Table) -> list[ClauseTally]:
+    """Incidents by clause, in the agreement's order; clauses nothing was held against are left out."""
+    names = {party.id: party.name for party in agreement.party}
+    before = past.filter(pc.is_valid(past["p_breach"])).group_by("clause").aggregate([("subject_id", "count_distinct")])
+    previous = dict(zip(before["clause"].to_pylist(), before["subject_id_count_distinct"].to_pylist(), strict=True))
+    out = []
+    for clause in agreement.clause:
+        held = [[h for h in row.held if h.clause == clause.id and h.p_breach is not None] for row in rows]
+        held = [one for one in held if one]
+        greatest = [max((h.p_breach or 0.0 for h in one if h.in_force is not False), default=0.0) for one in held]
+        if held or previous.get(clause.id):
+            out.append(
+                ClauseTally(
+                    clause=clause.id,
+                    rule=clause.type,
+                    title=clause.title,
+                    incidents=len(held),
+                    previous=previous.get(clause.id, 0),
+                    likely=sum(p > LIKELY for p in greatest),
+                    greatest=max(greatest, default=None),
+                    in_force=_in_force(
+                        [h.in_force for one in held for h in one], [h.reading for one in held for h in one], names
+                    ),
+                )
+            )
+    return out
+
+
+def _in_force(values: Sequence[bool | None], readings: Sequence[str], names: dict[str, str]) -> str:
+    """In whose readings the clause was in force, of those it was read in."""
+    said: dict[str, set[bool | None]] = {}
+    for value, reading in zip(values, readings, strict=True):
+        said.setdefault(reading, set()).add(value)
+    if not said:
+        return "—"
+    words = {}
+    for reading, found in said.items():
+        words[reading] = "yes" if found == {True} else "no" if found == {False} else "in part or not known"
+    if len(set(words.values())) == 1:
+        return next(iter(words.values()))
+    return "; ".join(f"{word} ({names.get(reading, reading)})" for reading, word in sorted(words.items()))
+
+
+def duties(findings: pa.Table, agreement: Agreement, ends: datetime) -> list[Duty]:
+    """Findings on other subjects than incidents, begun before the period's end, most probable first."""
+    titles = {clause.id: clause.title for clause in agreement.clause}
+    names = {party.id: party.name for party in agreement.party}
+    begun = pc.less(findings["first_breach_from"], pa.scalar(ends, TIME))
+    other = pc.not_equal(findings["subject_kind"], "incident")
+    stands = pc.and_(pc.is_valid(findings["p_breach"]), pc.fill_null(findings["in_force"], True))
+    rows = findings.filter(pc.and_(pc.and_(pc.fill_null(begun, False), other), stands)).to_pylist()
+    rows.sort(key=lambda row: (-row["p_breach"], row["finding_id"]))
+    return [
+        Duty(
+            finding_id=row["finding_id"].hex(),
+            clause=row["clause"],
+            title=titles.get(row["clause"], row["clause"]),
+            reading=names.get(row["reading"], row["reading"]),
+            p_breach=round(row["p_breach"], 3),
+            sentence=row["sentence"] or "",
+        )
+        for row in rows
+    ]
