@@ -1,0 +1,183 @@
+"""Observations to events: one physical occurrence each, whoever saw it and in whatever order it was told.
+
+Satellite pixels make fires (`fires`). Accounts and alerts of any source are linked when one occurrence explains
+them better than two, and merged as long as that holds of all they say together (`kernels.merge`). What makes
+two accounts one: near positions, for their ellipses; times that can be the same, so that a report of
+Monday's day and one of Tuesday's never are; like kinds; and all that against how many other such occurrences
+there are round there and then. What keeps them apart whatever the numbers: one text of one source at two
+places speaks of two occurrences (a list of twelve villages is twelve events).
+"""
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from truceline.fuse.assumptions import REPEAT
+from truceline.fuse.columns import Groups, coded
+from truceline.fuse.fires import fires
+from truceline.fuse.occurrences import Occurrences, kinds_of
+from truceline.kernels.cluster import links
+from truceline.kernels.likelihood import Statements
+from truceline.kernels.merge import Sameness, merged
+from truceline.observation import ID
+
+Array = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+#: Positions farther apart than this many sigmas of their joint ellipse are not compared; one pair in 3,000 of one
+#: occurrence is.
+_GATE = 4.0
+#: The stated interval of an instant: 2 sigma either way, 95 of 100.
+_TWO_SIGMA = 2.0
+
+
+class Events(NamedTuple):
+    """Events in the order of their first observations; arrays of (events,) but for the first two."""
+
+    event: Ints  # (observations,) which event each observation belongs to
+    log_ratio: Array  # (observations,) of its strongest tie to another one of its event; NaN without
+    first: Ints  # the row of its earliest observation, its anchor
+    east_m: Array
+    north_m: Array
+    var_e: Array
+    cov_en: Array
+    var_n: Array
+    at_s: Array
+    from_s: Array
+    until_s: Array
+    begins_s: Array  # the interval as if all instants in it were alike: of the same variance, for instants
+    ends_s: Array
+    log_rate: Array
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        return len(self.first)
+
+
+def fuse_events(occurred: Occurrences) -> Events:
+    """Every occurrence's observations in one event, which is where and when they jointly say.
+
+    Position of accounts: weighted by information. Observations that give exactly the same point and ellipse (a
+    gazetteer's entry, a camera's fixed aim) share one source of error and count once, so ten reports from one
+    village are no surer of the spot than one. Position of satellite fires: the mean of the pixels, and the
+    ellipse covers them. Time: intersection of intervals, instants weighted by information, equal ones once.
+    """
+    n = len(occurred.at_s)
+    label, ratio = np.empty(n, np.int64), np.full(n, np.nan)
+    pixels, accounts = np.flatnonzero(occurred.hotspot), np.flatnonzero(~occurred.hotspot)
+    fire, best = fires(occurred, pixels)
+    groups = Groups(fire, int(fire.max(initial=-1)) + 1)
+    label[pixels] = pixels[groups.order[groups.start]][fire]
+    ratio[pixels] = np.where(np.isinf(best), np.nan, best)
+    root, ratio[accounts], state = _merge_accounts(occurred, accounts)
+    label[accounts] = accounts[root]
+    first, event = np.unique(label, return_inverse=True)
+    of_fires, of_accounts = (np.searchsorted(first, np.unique(label[rows])) for rows in (pixels, accounts))
+    columns = np.full((len(Events._fields) - 4, len(first)), np.nan)
+    columns[:, of_fires] = _fire_state(occurred, pixels, groups)
+    columns[:, of_accounts] = state
+    everyone = Groups(event, len(first))
+    log_rate = everyone.mean(occurred.log_rate)
+    ratio[first] = np.nan  # the observation an event began with has nothing to be tied to
+    return Events(event, ratio, first, *columns, log_rate)
+
+
+def _merge_accounts(occurred: Occurrences, rows: Ints) -> tuple[Ints, Array, Array]:
+    """Each account's event as the row of its first, its strongest tie in it, and what each event's say jointly."""
+    table = occurred.table.take(pa.array(rows))
+    said = occurred.statements(rows, kinds_of(table))
+    worth = np.flatnonzero(_can_link(said))
+    i, j, tie = links(occurred.statements(rows[worth], said.kinds[worth]), _GATE)
+    i, j = worth[i], worth[j]
+    source = coded(table["source"])[0]
+    text = coded(table["text"], in_order=False)[0]
+    sensor = coded(table["sensor"])[0]
+    same = Sameness(
+        place=_codes(*said[:5]),
+        moment=_codes(said.at_s, said.var_s),
+        account=np.where(text < 0, -1, _codes(source, text)),
+        sensor=np.where(sensor < 0, -1, _codes(source, sensor)),
+    )
+    root, joint = merged(said, same, i, j, float(np.log(REPEAT.value)))
+    ties = np.full(len(rows), np.nan)
+    kept = root[i] == root[j]
+    for end in (i[kept], j[kept]):
+        np.fmax.at(ties, end, tie[kept])
+    heads = np.unique(root)
+    sigma = np.sqrt(joint.var_s[heads])
+    begins, ends = joint.begins_s[heads], joint.ends_s[heads]
+    interval = np.isinf(sigma)
+    at = np.where(interval, (begins + ends) / 2, np.clip(joint.at_s[heads], begins, ends))
+    state = np.stack(
+        [
+            *(column[heads] for column in joint[:5]),
+            at,
+            np.maximum(begins, np.where(interval, begins, at - _TWO_SIGMA * sigma)),
+            np.minimum(ends, np.where(interval, ends, at + _TWO_SIGMA * sigma)),
+            np.maximum(begins, np.where(interval, begins, at - np.sqrt(3) * sigma)),
+            np.minimum(ends, np.where(interval, ends, at + np.sqrt(3) * sigma)),
+        ]
+    )
+    return root, ties, state
+
+
+def _can_link(said: Statements) -> npt.NDArray[np.bool_]:
+    """Whether any other account could be as near as to make one of two; a report of a whole region cannot.
+
+    An upper bound of the log ratio with any other: as if that one were exact, of the same kind and of the
+    least rate there is.
+    """
+    area = 2 * np.pi * np.sqrt(said.var_e * said.var_n - said.cov_en**2) / 1e6  # km2
+    length = np.where(np.isinf(said.var_s), said.ends_s - said.begins_s, np.sqrt(2 * np.pi * said.var_s)) / 3600.0
+    rate = 0.5 * (said.log_rate + said.log_rate.min(initial=np.inf))
+    return np.asarray(-np.log(area * length) - rate > 0)
+
+
+def _codes(*columns: npt.NDArray[np.generic]) -> Ints:
+    """Codes 0, 1, … of distinct rows."""
+    code = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        _, inverse = np.unique(column, return_inverse=True)
+        _, code = np.unique(code * (len(inverse) + 1) + inverse, return_inverse=True)
+    return np.asarray(code, np.int64)
+
+
+def _fire_state(occurred: Occurrences, rows: Ints, groups: Groups) -> Array:
+    east, north = occurred.east_m[rows], occurred.north_m[rows]
+    mean_e, mean_n = groups.mean(east), groups.mean(north)
+    off_e, off_n = east - mean_e[groups.group], north - mean_n[groups.group]
+    at, sigma = occurred.at_s[rows], np.sqrt(occurred.var_s[rows])
+    begins, ends = occurred.begins_s[rows], occurred.ends_s[rows]
+    interval = np.isinf(sigma)
+    margin = np.where(interval, 0.0, sigma)
+    edges = [
+        groups.least(np.where(interval, begins, at - _TWO_SIGMA * margin)),
+        groups.greatest(np.where(interval, ends, at + _TWO_SIGMA * margin)),
+        groups.least(np.where(interval, begins, at - np.sqrt(3) * margin)),
+        groups.greatest(np.where(interval, ends, at + np.sqrt(3) * margin)),
+    ]
+    return np.stack(
+        [
+            *(mean_e, mean_n),
+            groups.mean(occurred.var_e[rows] + off_e**2),
+            groups.mean(occurred.cov_en[rows] + off_e * off_n),
+            groups.mean(occurred.var_n[rows] + off_n**2),
+            groups.mean(at),
+            *edges,
+        ]
+    )
+
+
+def named(word: str, anchors: pa.Array) -> pa.Array:
+    """Ids of events or incidents: the first 16 bytes of SHA-256 over the word and the id of the anchor."""
+    prefix = hashlib.sha256(word.encode())
+    out = bytearray()
+    for anchor in anchors.to_pylist():
+        one = prefix.copy()
+        one.update(anchor)
+        out += one.digest()[:16]
+    return pa.Array.from_buffers(ID, len(anchors), [None, pa.py_buffer(bytes(out))])

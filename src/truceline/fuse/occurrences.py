@@ -1,0 +1,170 @@
+"""Which observations speak of something that occurred, and what each states: where, when, of what kind."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from truceline.frame import Frame
+from truceline.fuse.assumptions import (
+    AT_SIGMA_S,
+    CONFIDENCE,
+    LEAST_SIGMA_M,
+    POSITION_SIGMA_M,
+    STREAMS,
+    agreement_of_kinds,
+    local_rates,
+    stream,
+)
+from truceline.fuse.columns import coded, rows_of
+from truceline.kernels.likelihood import Statements
+from truceline.observation import ids, to_numpy
+
+Array = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+#: Kinds of observation that can state an occurrence by themselves. Fixes make tracks; an onset or a bearing
+#: of one station has no position before it is located with others; a status is of a sensor, site or access.
+KINDS = ("hotspot", "sighting", "alert")
+
+#: What fusion reads; whatever else a feed keeps is not taken along.
+COLUMNS = (
+    *("observation_id", "source", "sensor", "kind", "what", "confidence", "alternatives", "means", "description"),
+    *("weapon", "at", "at_sigma_s", "until", "lon", "lat", "major_m", "minor_m", "tilt_deg", "count", "count_max"),
+    *("killed", "injured", "text", "release", "firms_frp"),
+)
+
+TERMS, AGREEMENT = agreement_of_kinds()
+
+#: An interval shorter than this is no less likely to hold the occurrence, seconds.
+_LEAST_INTERVAL_S = 60.0
+
+
+class Occurrences(NamedTuple):
+    """Observations of occurrences, in the order of (time, id), times missing last; arrays of (n,)."""
+
+    table: pa.Table
+    stream: Ints  # index of assumptions.STREAMS
+    hotspot: npt.NDArray[np.bool_]
+    east_m: Array
+    north_m: Array
+    var_e: Array  # m2
+    cov_en: Array
+    var_n: Array
+    at_s: Array  # the instant stated, or the middle of the interval stated
+    var_s: Array  # infinite for an interval
+    begins_s: Array  # of the interval; -inf, inf for an instant
+    ends_s: Array
+    log_rate: Array  # of other occurrences like it round there, per km2 and hour
+    left_out: dict[str, int]  # observations that state no occurrence, by why
+
+    def statements(self, rows: Ints, kinds: Array | None = None) -> Statements:
+        """What the given rows state; without `kinds` all are of one kind."""
+        if kinds is None:
+            kinds = expected = np.ones((len(rows), 1))
+        else:
+            expected = kinds @ AGREEMENT
+        arrays = (self.east_m, self.north_m, self.var_e, self.cov_en, self.var_n)
+        times = (self.at_s, self.var_s, self.begins_s, self.ends_s)
+        taken = [array[rows] for array in (*arrays, *times)]
+        return Statements(*taken, kinds, expected, self.log_rate[rows], np.zeros(len(rows), np.int64))
+
+
+def gather(observations: pa.Table, frame: Frame) -> Occurrences:
+    """The observations that state an occurrence, sorted, and what they state.
+
+    Times: with `until`, the interval [at, until], widened by twice the error of its ends; else the instant
+    `at` with its error, or with that of `AT_SIGMA_S` where none is stated. Positions: the ellipse, or
+    `POSITION_SIGMA_M` where none is stated, never less than `LEAST_SIGMA_M`. Without a position or a time NaN:
+    such rows are occurrences, but like no other.
+    """
+    kinds, kind_words = coded(observations["kind"])
+    whats, what_words = coded(observations["what"])
+    streams = np.array([STREAMS.index(s) if (s := stream(w)) else -1 for w in what_words] + [-1], np.int64)[whats]
+    states = np.isin(kinds, [i for i, word in enumerate(kind_words) if word in KINDS])
+    left_out = {f"kind {word}": int(np.sum(kinds == i)) for i, word in enumerate(kind_words) if word not in KINDS}
+    for i, word in enumerate(what_words):
+        if stream(word) is None and (n := int(np.sum(states & (whats == i)))):
+            left_out[f"what {word}"] = n
+    rows = np.flatnonzero(states & (streams >= 0))
+    columns = [name for name in COLUMNS if name in observations.column_names]
+    table = rows_of(observations.select(columns), rows)
+    pair, at = ids(table["observation_id"]), np.nan_to_num(to_numpy(table["at"]), nan=np.inf)
+    order = np.lexsort((pair[:, 1], pair[:, 0], at))
+    table, rows = rows_of(table, order), rows[order]
+    # of what instants are worth where their source does not say
+    otherwise = np.array([AT_SIGMA_S.get(word, np.nan) for word in kind_words])[kinds[rows]]
+    where, when = _where(table, frame), _when(table, otherwise)
+    return Occurrences(
+        *(table, streams[rows], kinds[rows] == _index(kind_words, "hotspot")),
+        *(*where, *when),
+        log_rate=local_rates(streams[rows], where[0], where[1], when[0]),
+        left_out=left_out,
+    )
+
+
+def _index(words: list[str], word: str) -> int:
+    return words.index(word) if word in words else -2
+
+
+def _where(table: pa.Table, frame: Frame) -> tuple[Array, Array, Array, Array, Array]:
+    lon, lat = to_numpy(table["lon"]), to_numpy(table["lat"])
+    east, north = frame.to_local(lon, lat)
+    major, minor, tilt = (to_numpy(table[c]).astype(np.float64) for c in ("major_m", "minor_m", "tilt_deg"))
+    major = np.maximum(np.where(np.isnan(major), POSITION_SIGMA_M, major), LEAST_SIGMA_M)
+    minor = np.maximum(np.where(np.isnan(minor), major, minor), LEAST_SIGMA_M)
+    return (east, north, *frame.covariance(lon, lat, major, minor, np.nan_to_num(tilt)))
+
+
+def _when(table: pa.Table, otherwise_s: Array) -> tuple[Array, Array, Array, Array]:
+    at, until = to_numpy(table["at"]), to_numpy(table["until"])
+    sigma = to_numpy(table["at_sigma_s"]).astype(np.float64)
+    interval = until > at  # False for NaN
+    wider = 2.0 * np.nan_to_num(sigma)
+    wider = np.maximum(wider, (_LEAST_INTERVAL_S - (until - at)) / 2)
+    begins = np.where(interval, at - wider, -np.inf)
+    ends = np.where(interval, until + wider, np.inf)
+    sigma = np.where(np.isnan(sigma) | (sigma <= 0), otherwise_s, sigma)
+    return np.where(interval, (at + until) / 2, at), np.where(interval, np.inf, sigma**2), begins, ends
+
+
+def kinds_of(table: pa.Table) -> Array:
+    """(n, terms + 1) the probability each row gives to each of `TERMS`, and to something else.
+
+    A term that is not listed counts as its longest listed prefix. A row without a confidence gives `CONFIDENCE`
+    to its kind, or what its alternatives leave. Rows of more than 1 in all are scaled down to 1.
+    """
+    out = np.zeros((len(table), len(TERMS) + 1))
+    if not len(table):
+        return out
+    rows = np.arange(len(table))
+    maps = table["alternatives"].combine_chunks()
+    if isinstance(maps, pa.ChunkedArray):
+        maps = pa.concat_arrays(maps.chunks)
+    lengths = np.nan_to_num(to_numpy(pc.list_value_length(maps.cast(_AS_LIST)))).astype(np.int64)
+    pairs = maps.cast(_AS_LIST).flatten()
+    codes, words = coded(pairs.field("key"))
+    chance = to_numpy(pairs.field("value")).astype(np.float64)
+    np.add.at(out, (np.repeat(rows, lengths), _columns(words)[codes]), np.nan_to_num(chance))
+    stated = to_numpy(table["confidence"]).astype(np.float64)
+    rest = np.minimum(CONFIDENCE, np.maximum(1.0 - out.sum(axis=1), 0.0))
+    codes, words = coded(table["what"])
+    out[rows, _columns(words)[codes]] += np.where(np.isnan(stated), rest, np.clip(stated, 0.0, 1.0))
+    out /= np.maximum(out.sum(axis=1, keepdims=True), 1.0)
+    out[:, -1] += 1.0 - out.sum(axis=1)
+    return out
+
+
+_AS_LIST = pa.list_(pa.struct([("key", pa.string()), ("value", pa.float32())]))
+
+
+def _columns(words: list[str]) -> Ints:
+    """Which column each term is, by its longest listed prefix; the last for terms of no listed head."""
+    out = []
+    for word in words:
+        while word and word not in TERMS:
+            word = word.rpartition(".")[0]
+        out.append(TERMS.index(word) if word else len(TERMS))
+    return np.array(out, np.int64)
