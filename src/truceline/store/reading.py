@@ -1,0 +1,324 @@
+"""Reading a journal: which frames there are, their rows as tables, where a record stands."""
+
+import hashlib
+import os
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from truceline import observation
+from truceline.errors import NotFoundError, StoreError
+from truceline.store.frames import HEADER, Frame, decode, scan
+from truceline.store.kinds import KINDS, kind_of
+from truceline.store.merkle import Tree
+from truceline.store.writer import segment_path, segments
+
+#: Frames are joined up to this many rows a chunk: ten million rows are 77 chunks, not one a batch of arrival.
+BLOCK_ROWS = 1 << 17
+
+
+class _Segment(NamedTuple):
+    """A segment as it was last looked at."""
+
+    inode: int
+    size: int
+    end: int  # of its last whole group
+    first: int  # number of its first frame
+
+
+class Reader:
+    """The frames of the journal in `folder`, kept up with as others append to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.frames: list[Frame] = []
+        self.tree = Tree()
+        self._segments: dict[int, _Segment] = {}
+        self._schemas: dict[int, pa.Schema] = {}
+        self._checked: set[int] = set()
+        self._index: _Index | None = None
+
+    # Frames
+
+    def look(self) -> None:
+        """See what has been appended or rewritten since.
+
+        Raises
+        ------
+        StoreError
+            Naming segment, frame and what is wrong, when what is there cannot be read.
+        """
+        paths = segments(self.folder)
+        for number, path in paths.items():
+            stat = path.stat()
+            known = self._segments.get(number)
+            if known is not None and (known.inode, known.size) == (stat.st_ino, stat.st_size):
+                continue
+            if known is None or known.inode != stat.st_ino:
+                known = _Segment(stat.st_ino, 0, 0, known.first if known is not None else len(self.frames))
+                at = known.first
+            else:
+                at = len(self.frames)
+            found = scan(path, number, at, known.end)
+            if found.problem:
+                raise StoreError(found.problem)
+            if found.torn and number + 1 in paths:
+                raise StoreError(f"{path}: it ends in the middle of frame {at + len(found.frames)}")
+            self._take(found.frames, at)
+            self._segments[number] = known._replace(size=stat.st_size, end=found.end)
+
+    def _take(self, frames: Sequence[Frame], at: int) -> None:
+        for number, frame in enumerate(frames, start=at):
+            if number < len(self.frames):
+                if self.frames[number].committed() != frame.committed():
+                    raise StoreError(f"{self.path(frame)}: frame {number} is not the one that stood there")
+                self.frames[number] = frame
+                self._checked.discard(number)
+            else:
+                self.frames.append(frame)
+                self.tree.add(frame.digest())
+
+    def took(self, frames: Sequence[Frame]) -> None:
+        """Frames that this process has appended itself, the tree included."""
+        self.frames += frames
+        self._checked.update(frame.number for frame in frames)
+        last = frames[-1]
+        stat = self.path(last).stat()
+        known = self._segments.get(last.segment)
+        first = known.first if known is not None else frames[0].number
+        self._segments[last.segment] = _Segment(stat.st_ino, last.end, last.end, first)
+
+    def tail(self) -> tuple[int, int, int]:
+        """The last segment's number, the end of its last whole group, its size; 1, 0, 0 where there is none."""
+        if not self._segments:
+            return 1, 0, 0
+        number = max(self._segments)
+        return number, self._segments[number].end, self._segments[number].size
+
+    def of(self, kind: str) -> list[Frame]:
+        """The frames of a kind, in order."""
+        kind_of(kind)
+        self.look()
+        return [frame for frame in self.frames if frame.kind == kind]
+
+    def path(self, frame: Frame) -> Path:
+        """The segment a frame lies in."""
+        return segment_path(self.folder, frame.segment)
+
+    # Bodies
+
+    def body(self, number: int) -> bytes:
+        """A frame's body, checked against its hash the first time.
+
+        Raises
+        ------
+        StoreError
+            When it is not what was appended, and no redaction accounts for that.
+        """
+        body = self._read(number)
+        if number not in self._checked:
+            digest = hashlib.sha256(body).digest()
+            frame = self.frames[number]
+            if digest != frame.body_sha256 and digest not in self.redacted(number):
+                raise StoreError(f"{self.path(frame)}: frame {number} ({frame.kind}): its body is damaged")
+            self._checked.add(number)
+        return body
+
+    def _read(self, number: int) -> bytes:
+        """A body as it lies there; a segment that was replaced meanwhile is looked at again."""
+        while True:
+            frame = self.frames[number]
+            with self.path(frame).open("rb", buffering=0) as file:
+                if os.fstat(file.fileno()).st_ino == self._segments[frame.segment].inode:
+                    body = os.pread(file.fileno(), frame.length, frame.offset + HEADER)
+                    if len(body) != frame.length:
+                        raise StoreError(f"{self.path(frame)}: frame {number} ({frame.kind}) is cut off")
+                    return body
+            self.look()
+
+    def redacted(self, number: int) -> list[bytes]:
+        """The hashes that a frame's body has had after redactions, in their order."""
+        if self.frames[number].kind == "redaction":
+            return []
+        entries = self.table("redaction", ["frame", "body_after"])
+        return list(entries.filter(pc.equal(entries["frame"], number))["body_after"].to_pylist())
+
+    def rows(self, number: int, columns: Collection[str] | None = None) -> pa.Table:
+        """A frame's rows: those of `columns` that it has (`leaf` when it has none of them).
+
+        Raises
+        ------
+        StoreError
+            When the frame is damaged, or of a later schema than this code knows.
+        """
+        frame = self.frames[number]
+        if frame.kind not in KINDS or frame.schema_version > KINDS[frame.kind].version:
+            raise StoreError(
+                f"{self.path(frame)}: frame {number} holds {frame.kind!r} rows of schema {frame.schema_version}, "
+                "which a later Truceline wrote"
+            )
+        return decode(self.body(number), columns)
+
+    def schema(self, number: int) -> pa.Schema:
+        """The schema of a frame's rows, without unpacking them."""
+        if number not in self._schemas:
+            self._schemas[number] = pa.ipc.open_stream(self.body(number)).schema
+        return self._schemas[number]
+
+    def columns(self, kind: str) -> list[str]:
+        """The columns of a kind: its schema's, then those that feeds have added, by name."""
+        names = kind_of(kind).schema.names
+        own = {name for frame in self.of(kind) for name in self.schema(frame.number).names}
+        return [*names, *sorted(own - set(names))]
+
+    # Tables
+
+    def table(self, kind: str, columns: Sequence[str] | None = None, coded: Collection[str] = ()) -> pa.Table:
+        """All rows of a kind; see `Journal.table`."""
+        frames = self.of(kind)
+        names = self.columns(kind) if columns is None else list(columns)
+        joined = [self._joined(block, names, coded) for block in _blocks(frames)]
+        fields = self._fields(kind, names, coded, [block.schema for block in joined])
+        longest = max((block.num_rows for block in joined), default=0)
+        arrays = []
+        for field in fields:
+            missing = None
+            chunks: list[Any] = []
+            for block in joined:
+                if field.name in block.column_names:
+                    chunks += block[field.name].cast(field.type).chunks
+                else:  # one run of nulls serves every block
+                    missing = pa.nulls(longest, field.type) if missing is None else missing
+                    chunks.append(missing.slice(0, block.num_rows))
+            arrays.append(pa.chunked_array(chunks, field.type))
+        whole = pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+        return whole.unify_dictionaries() if coded else whole
+
+    def _joined(self, frames: Sequence[Frame], names: Sequence[str], coded: Collection[str]) -> pa.Table:
+        """The rows of some frames in one piece."""
+        parts = [self.rows(frame.number, names) for frame in frames]
+        try:
+            block = pa.concat_tables(parts, promote_options="permissive").combine_chunks()
+        except pa.ArrowException as error:
+            frame = frames[0]
+            raise StoreError(f"{self.path(frame)}: {frame.kind} frames do not fit together: {error}") from error
+        for name in coded:
+            if name in block.column_names:
+                at = block.column_names.index(name)
+                block = block.set_column(at, name, block[name].dictionary_encode())
+        return block
+
+    def _fields(
+        self, kind: str, names: Sequence[str], coded: Collection[str], schemas: Sequence[pa.Schema]
+    ) -> list[pa.Field]:
+        """The fields of a table over blocks: a kind's own as its schema says, a feed's as they were brought."""
+        schema = kind_of(kind).schema
+        try:
+            found = pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema([])
+        except pa.ArrowException as error:
+            raise StoreError(f"{self.folder}: {kind} frames do not fit together: {error}") from error
+        fields = []
+        for name in names:
+            if name in schema.names:
+                field = schema.field(name)
+            elif name in found.names:
+                field = found.field(name)
+            else:
+                raise NotFoundError(f"{kind} rows have no column {name!r}; they have {', '.join(self.columns(kind))}")
+            if name in coded and not pa.types.is_dictionary(field.type):
+                field = field.with_type(pa.dictionary(pa.int32(), field.type))
+            fields.append(field)
+        return fields
+
+    # Records
+
+    def find(self, observation_id: bytes) -> tuple[Frame, int] | None:
+        """The frame and row of an observation; None when there is none of that id."""
+        frames = self.of("observation")
+        if self._index is None or self._index.frames != len(frames):
+            self._index = _Index(self, frames)
+        return self._index.find(self, observation_id)
+
+    def find_leaf(self, leaf: bytes, kinds: Collection[str] = tuple(KINDS)) -> tuple[Frame, int] | None:
+        """The first frame and row with a leaf that begins with these 16 to 32 bytes; None when there is none."""
+        if "observation" in kinds:
+            found = self.find(leaf[:16])
+            if found is not None and self.rows(found[0].number, ["leaf"])["leaf"][found[1]].as_py().startswith(leaf):
+                return found
+        for kind in kinds:
+            for frame in self.of(kind) if kind != "observation" else ():
+                column = self.rows(frame.number, ["leaf"])["leaf"]
+                for row in np.flatnonzero((leaf_pairs(column) == _pair(leaf)).all(axis=1)):
+                    if column[int(row)].as_py().startswith(leaf):
+                        return frame, int(row)
+        return None
+
+
+class _Index:
+    """Where each observation stands, by the first half of its id: 16 bytes a row."""
+
+    def __init__(self, reader: Reader, frames: Sequence[Frame]) -> None:
+        self.frames = len(frames)
+        self._numbers = [frame.number for frame in frames]
+        self._starts = np.concatenate([[0], np.cumsum([frame.rows for frame in frames], dtype=np.int64)])
+        halves = np.empty(int(self._starts[-1]), np.uint64)
+        for at, frame in zip(self._starts, frames, strict=False):
+            column = reader.rows(frame.number, ["observation_id"])["observation_id"]
+            halves[at : at + frame.rows] = observation.ids(column)[:, 0]
+        self._order = np.argsort(halves, kind="stable")
+        self._halves = halves[self._order]
+
+    def find(self, reader: Reader, observation_id: bytes) -> tuple[Frame, int] | None:
+        half = _pair(observation_id)[0]
+        at = int(np.searchsorted(self._halves, half))
+        while at < len(self._halves) and self._halves[at] == half:
+            place = int(self._order[at])
+            which = int(np.searchsorted(self._starts, place, side="right")) - 1
+            number, row = self._numbers[which], place - int(self._starts[which])
+            if reader.rows(number, ["observation_id"])["observation_id"][row].as_py() == observation_id:
+                return reader.frames[number], row
+            at += 1
+        return None
+
+
+def _blocks(frames: Sequence[Frame]) -> Iterator[list[Frame]]:
+    """Runs of frames that together have about `BLOCK_ROWS` rows."""
+    block: list[Frame] = []
+    rows = 0
+    for frame in frames:
+        block.append(frame)
+        rows += frame.rows
+        if rows >= BLOCK_ROWS:
+            yield block
+            block, rows = [], 0
+    if block:
+        yield block
+
+
+def leaf_pairs(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
+    """The first 16 bytes of each leaf as `observation.ids` has an id: (n, 2) uint64."""
+    whole = [
+        np.frombuffer(chunk.buffers()[1], ">u8", count=len(chunk) * 4, offset=chunk.offset * 32)
+        for chunk in column.chunks
+        if len(chunk)
+    ]
+    flat = np.concatenate(whole) if whole else np.empty(0, ">u8")
+    return flat.astype(np.uint64).reshape(-1, 4)[:, :2]
+
+
+def leaf_list(column: pa.ChunkedArray) -> list[bytes]:
+    """The leaves as bytes: five times as fast as `to_pylist`."""
+    out: list[bytes] = []
+    for chunk in column.chunks:
+        flat = bytes(memoryview(chunk.buffers()[1])[chunk.offset * 32 : (chunk.offset + len(chunk)) * 32])
+        out += [flat[at : at + 32] for at in range(0, len(flat), 32)]
+    return out
+
+
+def _pair(identifier: bytes) -> npt.NDArray[np.uint64]:
+    return np.frombuffer(identifier[:16], ">u8").astype(np.uint64)
