@@ -1,0 +1,191 @@
+"""What clauses are held against, as arrays: every incident with its events, or every party's duty.
+
+A row is one event; a subject is the incident it belongs to. Rows are ordered by subject id, then event id,
+so that nothing computed from them depends on the order in which the tables came.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from truceline.frame import Frame
+from truceline.observation import ids, table, to_numpy
+from truceline.observation import term as term_of
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """How likely each row is each term: one entry for every (row, term) pair.
+
+    `p` sums to at most 1 in a row. A stated kind without a stated confidence counts as certain, less what its
+    alternatives take.
+    """
+
+    terms: list[str]
+    rows: int
+    row: Ints
+    code: Ints
+    p: Floats
+
+    @classmethod
+    def of(cls, events: pa.Table) -> "Kinds":
+        """From `what`, `confidence` and `alternatives`."""
+        n = events.num_rows
+        alternatives = events["alternatives"].combine_chunks()
+        if isinstance(alternatives, pa.ChunkedArray):
+            alternatives = (
+                pa.concat_arrays(alternatives.chunks) if alternatives.num_chunks else pa.nulls(0, alternatives.type)
+            )
+        offsets = alternatives.offsets.to_numpy()
+        lengths = np.where(alternatives.is_valid().to_numpy(zero_copy_only=False), np.diff(offsets), 0)
+        row = np.repeat(np.arange(n), lengths)
+        entries = (
+            np.arange(len(row)) + np.repeat(offsets[:-1] - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
+            if n
+            else row
+        )
+        keys, values = alternatives.keys.take(pa.array(entries)), alternatives.items.take(pa.array(entries))
+        others = np.nan_to_num(to_numpy(values).astype(np.float64), nan=0.0)
+        rest = np.bincount(row, others, n)
+        confidence = to_numpy(events["confidence"]).astype(np.float64)
+        first = np.where(np.isnan(confidence), np.maximum(1.0 - rest, 0.0), confidence)
+        words = pa.concat_arrays([*events["what"].chunks, keys.cast(pa.string())]).dictionary_encode()
+        terms = words.dictionary.to_pylist()
+        p = np.concatenate([first, others])
+        row = np.concatenate([np.arange(n), row])
+        whole = np.bincount(row, p, n)
+        return cls(terms, n, row, words.indices.to_numpy().astype(np.int64), p / np.maximum(whole, 1.0)[row])
+
+    def mass(self, weight: Mapping[str, float]) -> Floats:
+        """For every row, the summed likelihood of its terms, each times its weight; a term not in `weight` has none."""
+        by_code = np.array([weight.get(term, 0.0) for term in self.terms] or [0.0])
+        return np.minimum(np.bincount(self.row, self.p * by_code[self.code], self.rows), 1.0)
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """Incidents and their events, or duties (one row each).
+
+    `starts[i] : starts[i + 1]` are the rows of subject i.
+    """
+
+    kind: str  # "incident" or "duty"
+    ids: pa.Array  # of subjects
+    table: pa.Table  # of subjects: place, release, killed, injured, weapon
+    events: pa.Table  # of rows
+    starts: Ints
+    frame: Frame
+
+    @property
+    def rows(self) -> int:
+        return int(self.events.num_rows)
+
+    @cached_property
+    def of(self) -> Ints:
+        """Which subject a row belongs to."""
+        return np.repeat(np.arange(len(self.ids)), np.diff(self.starts))
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        return Kinds.of(self.events)
+
+    @cached_property
+    def interval_s(self) -> tuple[Floats, Floats]:
+        """From when until when a row's event took place, seconds since 1970; NaN where nothing says."""
+        at, begin, end = (to_numpy(self.events[name]) for name in ("at", "at_from", "at_until"))
+        begin = np.where(np.isnan(begin), at, begin)
+        end = np.where(np.isnan(end), np.where(np.isnan(at), begin, at), end)
+        return begin, np.maximum(begin, end)
+
+    @cached_property
+    def at_s(self) -> Floats:
+        """The best estimate of a row's time; the line of that day is the one that counts."""
+        at = to_numpy(self.events["at"])
+        begin, end = self.interval_s
+        return np.where(np.isnan(at), (begin + end) / 2, at)
+
+    @cached_property
+    def local(self) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        """East, north, variance east, covariance, variance north; metres. NaN where position or error is missing."""
+        lon, lat, major, minor, tilt = (
+            to_numpy(self.events[name]).astype(np.float64) for name in ("lon", "lat", "major_m", "minor_m", "tilt_deg")
+        )
+        minor = np.where(np.isnan(minor), major, minor)
+        tilt = np.where(np.isnan(tilt) & (major == minor), 0.0, tilt)
+        return *self.frame.to_local(lon, lat), *self.frame.covariance(lon, lat, major, minor, tilt)
+
+    def number(self, column: str) -> Floats:
+        """A column of the subjects, NaN where nothing is stated."""
+        return to_numpy(self.table[column]).astype(np.float64)
+
+
+def incidents(_clause: object, _terms: object, picture: Subjects) -> Subjects:
+    """What most rules judge: the incidents of the picture themselves."""
+    return picture
+
+
+def of_incidents(events: pa.Table, incidents: pa.Table, frame: Frame) -> Subjects:
+    """Every incident with its events; an incident without any stands for itself as one event."""
+    incidents = incidents.take(pa.array(_order(incidents["incident_id"]))).combine_chunks()
+    alone = incidents.filter(pc.invert(_is_in(incidents["incident_id"], events["incident_id"])))
+    columns: dict[str, Any] = {name: alone[name] for name in events.column_names if name in alone.column_names}
+    columns |= {"event_id": alone["incident_id"], "at_from": alone["first_at"], "at_until": alone["last_at"]}
+    stand_ins = table(columns, alone.num_rows, events.schema)
+    rows = pa.concat_tables([events, stand_ins]).combine_chunks() if alone.num_rows else events.combine_chunks()
+    rows = rows.filter(_is_in(rows["incident_id"], incidents["incident_id"]))
+    rows = rows.take(pa.array(_order(rows["incident_id"], rows["event_id"])))
+    of = pc.index_in(rows["incident_id"].cast(pa.binary()), incidents["incident_id"].cast(pa.binary())).to_numpy()
+    starts = np.searchsorted(of, np.arange(incidents.num_rows + 1)).astype(np.int64)
+    return Subjects("incident", _one(incidents["incident_id"]), incidents, rows, starts, frame)
+
+
+def _order(*columns: pa.ChunkedArray) -> Ints:
+    """The order of rows by columns of ids, the first column first."""
+    keys = [key for column in columns for key in ids(column).T]
+    return np.lexsort(keys[::-1])
+
+
+def _is_in(values: pa.ChunkedArray, among: pa.ChunkedArray) -> pa.Array:
+    return pc.is_in(values.cast(pa.binary()), value_set=_one(among.cast(pa.binary())))
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    """A chunked column as one array."""
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def matching(terms: list[str], what: tuple[str, ...]) -> list[str]:
+    """Those of `terms` that `what` speaks of: the term itself or any more special one."""
+    return [term for term in terms if any(term == wanted or term.startswith(wanted + ".") for wanted in what)]
+
+
+def family(what: str) -> str:
+    """The physical family of a term: "impulse", "fire", "air" ..."""
+    return term_of(what).family
+
+
+def longest(weights: Mapping[str, float], what: str) -> float:
+    """The weight of the longest prefix of `what` that has one; 1 when none has."""
+    while what not in weights and "." in what:
+        what = what.rpartition(".")[0]
+    return weights.get(what, 1.0)
+
+
+def identity(*parts: str | bytes) -> bytes:
+    """16 bytes of SHA-256 over the parts, each with its length before it, so that no two lists of parts are alike."""
+    whole = hashlib.sha256()
+    for part in parts:
+        raw = part.encode() if isinstance(part, str) else part
+        whole.update(len(raw).to_bytes(2, "big") + raw)
+    return whole.digest()[:16]
