@@ -20,7 +20,7 @@ from truceline.feeds.table import Table
 from truceline.feeds.values import nearest
 from truceline.mission import Source
 
-__all__ = ["REGISTRY", "Batch", "Feed", "check", "fetch", "read"]
+__all__ = ["REGISTRY", "Batch", "Feed", "check", "fetch", "read", "shown"]
 
 #: The feeds by the name that a source's `feed` key gives them.
 REGISTRY: dict[str, Feed] = {"firms": Firms(), "table": Table()}
@@ -41,7 +41,13 @@ def check(source: Source) -> None:
 
 
 def read(
-    source: Source, folder: Path, path: str, received_at: datetime, *, chunk_bytes: int = CHUNK_BYTES
+    source: Source,
+    folder: Path,
+    path: str,
+    received_at: datetime,
+    *,
+    fetched: Path | None = None,
+    chunk_bytes: int = CHUNK_BYTES,
 ) -> Iterator[Batch]:
     """The records of one file of `source`, as batches of accepted and rejected rows, in the file's order.
 
@@ -56,6 +62,8 @@ def read(
         The file, or its http(s) address: then it is fetched into `folder`/cache.
     received_at
         Aware.
+    fetched
+        The copy of an address that has been fetched already.
     chunk_bytes
         Read at a time; the rows do not depend on it.
 
@@ -68,5 +76,5 @@ def read(
     """
     check(source)
     name = shown(path) if "://" in path else Path(os.path.relpath(path, folder)).as_posix()
-    local = str(fetch(path, folder / "cache")) if "://" in path else path
+    local = str(fetched or fetch(path, folder / "cache")) if "://" in path else path
     yield from REGISTRY[source.feed].read(source, local, name, received_at, chunk_bytes)

@@ -57,6 +57,8 @@ class Stream:
         if not self._packed:
             self._packed = self._raw(_PACKED_BYTES)
             if not self._packed:
+                if held := self._gunzip.decompress(b"", size):  # what `size` held back
+                    return held
                 self._stop("the gzip file breaks off", self._taken)
                 return b""
         before = self._gunzip.copy()

@@ -41,9 +41,10 @@ def split_records(
     """Records of delimited text, quote-aware, from `begin`; blank lines are none.
 
     Line ends are LF, CR LF and lone CR, in any mixture. A field that begins with `quote` may run over line
-    ends. A record that runs over lines must come out with `fields` fields and within `limit` bytes; else its
-    first line is given up alone (OPEN_QUOTE) and the lines it had taken are read one by one, quotes not
-    crossing line ends. So a stray quote costs one line, and no byte is looked at more than twice.
+    ends. A record that runs over lines must come out with `fields` fields, within `limit` bytes and without
+    text behind a closing quote; else its first line is given up alone (OPEN_QUOTE) and the lines it had taken
+    are read one by one, quotes not crossing line ends. So a stray quote costs one line, and no byte is looked
+    at more than twice.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def split_records(
     n, size, start = 0, len(data), begin
     while start < size and n < capacity:
         i, count, broken_line, nul = start, 1, -1, False
-        quoted, at_field_start, complete, overrun = False, True, False, False
+        quoted, at_field_start, closed, rough, complete, overrun = False, True, False, False, False, False
         while i < size:
             c = data[i]
             if c == 0:
@@ -92,7 +93,7 @@ def split_records(
                     if i + 1 < size and data[i + 1] == quote:
                         i += 1
                     else:
-                        quoted = False
+                        quoted, closed = False, True
                 elif c in (_LF, _CR):
                     if start < lines_until:
                         complete = True
@@ -101,7 +102,7 @@ def split_records(
                         broken_line = i
             elif c == delimiter:
                 count += 1
-                at_field_start = True
+                at_field_start, closed = True, False
                 i += 1
                 continue
             elif c in (_LF, _CR):
@@ -109,6 +110,8 @@ def split_records(
                 break
             elif c == quote and at_field_start:
                 quoted = True
+            elif closed:
+                rough = True
             at_field_start = False
             i += 1
             if broken_line >= 0 and i - start > limit:
@@ -119,8 +122,8 @@ def split_records(
         if complete and data[i] == _CR and i + 1 >= size and not final:
             break  # an LF may follow
         fault = 0
-        if broken_line >= 0 and (overrun or quoted or (fields > 0 and count != fields)):
-            lines_until = max(lines_until, i)
+        if broken_line >= 0 and (overrun or quoted or rough or (fields > 0 and count != fields)):
+            lines_until = max(lines_until, max(start + limit, broken_line) + 1 if overrun else i)
             i, fault = broken_line, OPEN_QUOTE
         elif quoted:
             fault = OPEN_QUOTE
