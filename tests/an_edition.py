@@ -1,6 +1,7 @@
 """Builders of an edition by hand: what fuse, rules and store would give a report."""
 
 import hashlib
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from truceline.observation import table
 from truceline.picture import EVENTS, INCIDENTS, LINE
 from truceline.places import Gazetteer
 from truceline.report import Provenance, Report, SourceCount, build
+from truceline.report.document import Document, document
 
 DAY = date(2023, 10, 4)
 #: In the middle of the reporting day that ends at 19:30 Kyiv time on the 4th.
@@ -219,3 +221,18 @@ def a_busy_day() -> Edition:
         )
     edition.observations += [("viirs", NOON - timedelta(days=d, minutes=k)) for d in range(1, 20) for k in range(150)]
     return edition
+
+
+def said(page: Document) -> Iterator[str]:
+    """Every string that a document holds."""
+    yield from (page.title, page.mission, *page.footer)
+    yield from (word for pair in [*page.facts, *page.banners] for word in pair)
+    for section in page.sections:
+        yield from (section.title, *section.paragraphs, *section.bullets)
+        for drawn in section.tables:
+            yield from (drawn.caption, drawn.note, *drawn.columns)
+            yield from (part for row in drawn.rows for cell in row for part in cell.split("\n"))
+
+
+def everything(report: Report) -> str:
+    return "\n".join(said(document(report)))

@@ -183,11 +183,11 @@ def spoke(observations: pa.Table, named: Mapping[str, str | None], begins: datet
 
 
 def _median_per_day(at_s: npt.NDArray[np.float64], ends: datetime) -> float | None:
-    """Records of the median day, days counted back from `ends`, empty ones included."""
+    """Records of the median day from the first record to the last, days counted back from `ends`, empty ones too."""
     if not len(at_s):
         return None
     back = np.floor((ends.timestamp() - at_s) / 86_400.0).astype(np.int64)
-    return float(np.median(np.bincount(back)))
+    return float(np.median(np.bincount(back - back.min())))
 
 
 def _at(seconds: float) -> datetime:

@@ -182,7 +182,7 @@ def fires(told: Fires) -> str:
 
 def silence(source: Source) -> str:
     """That a source was silent, or thin, and when it last spoke."""
-    usual = "" if source.median_per_day is None else f" (median day: {number(source.median_per_day)} records)"
+    usual = "" if source.median_per_day is None else f" (median day: {number(source.median_per_day)})"
     if source.never:
         return f"Source {source.source} has given no record up to the end of this period."
     last = f"{source.last_at:%Y-%m-%d %H:%M} UTC"

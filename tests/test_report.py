@@ -1,0 +1,254 @@
+"""The daily report: what it says of a day, and what it says it cannot know."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from an_edition import DAY, NOON, Edition, a_busy_day, a_mission, an_agreement, an_id, everything
+from truceline.mission import Source
+from truceline.report import FORMATS, Provenance, Report, write
+from truceline.report import summary as saying
+from truceline.report.document import document
+
+KYIV = ZoneInfo("Europe/Kyiv")
+
+
+@pytest.fixture(scope="module")
+def busy() -> Report:
+    return a_busy_day().report()
+
+
+# ---- what it says --------------------------------------------------------------------------------------------------
+
+
+def test_the_head_says_period_time_of_information_and_number(busy: Report) -> None:
+    text = everything(busy)
+    assert "Daily report 277/2023" in text
+    assert "19:30 3 October 2023 EEST to 19:30 4 October 2023 EEST" in text
+    assert "Based on information received as of" in text
+
+
+def test_counts_stand_with_their_rule_their_region_and_the_period_before(busy: Report) -> None:
+    first = busy.summary[0]
+    assert first.startswith("In Donetsk region: ")
+    assert "by the rule osce-smm" in first
+    assert "In the previous reporting period: 24." in first
+    assert sum(tally.counted for tally in busy.regions) == busy.totals.counted
+    assert busy.counting.sentence in everything(busy)
+
+
+def test_an_event_belongs_to_the_day_that_holds_its_best_time() -> None:
+    """A reporting day begins when the one before ends: at 19:30 Kyiv time, 16:30 UTC in summer."""
+    edition = Edition()
+    for name, minute in [("before", 29), ("first", 30)]:
+        edition.incident(name, at=datetime(2023, 10, 3, 16, minute, tzinfo=UTC), count=1)
+    edition.incident("last", at=datetime(2023, 10, 4, 16, 29, tzinfo=UTC), count=1)
+    edition.incident("after", at=datetime(2023, 10, 4, 16, 30, tzinfo=UTC), count=1)
+    report = edition.report()
+    assert {row.incident_id for row in report.incidents} == {an_id("incident", n).hex() for n in ("first", "last")}
+    assert report.totals.previous == 1
+
+
+def test_an_incident_over_two_days_counts_in_each_what_happened_there() -> None:
+    edition = Edition()
+    edition.incident("long", at=datetime(2023, 10, 4, 14, 0, tzinfo=UTC), events=5, count=2, killed=1)
+    report, after = edition.report(), edition.report(DAY + timedelta(days=1))
+    assert [row.events for row in report.incidents] == [3]
+    assert [row.events for row in after.incidents] == [2]
+    assert [row.killed for row in report.incidents + after.incidents] == [3, 2]
+    assert (report.totals.counted, after.totals.counted, after.totals.previous) == (6, 4, 6)
+
+
+def test_an_empty_day_says_that_nothing_recorded_is_not_nothing_done() -> None:
+    """Law 4: silence is compliance only where there was coverage."""
+    edition = Edition()
+    edition.incident("long ago", at=NOON - timedelta(days=9))
+    text = everything(edition.report())
+    assert "No violations were recorded in this period. This does not mean that none occurred" in text
+    assert "Coverage is not assessed" in text
+
+
+def test_an_edition_with_nothing_in_it_still_gives_a_report(tmp_path: Path) -> None:
+    edition = Edition()
+    edition.lines, edition.zones = [], []
+    report = edition.report()
+    assert "There is no line of contact for this day" in everything(report)
+    assert len(write(report, tmp_path, tuple(FORMATS))) == len(FORMATS)
+
+
+@pytest.mark.parametrize(("day", "hours"), [(date(2023, 3, 26), 23), (date(2023, 10, 29), 25), (DAY, 24)])
+def test_a_day_when_clocks_change_says_how_long_it_was(day: date, hours: int) -> None:
+    edition = Edition()
+    edition.incident("x", at=datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=9))
+    report = edition.report(day)
+    assert report.ends - report.begins == timedelta(hours=hours)
+    assert (f"({hours} hours: clocks changed)" in everything(report)) == (hours != 24)
+
+
+def test_a_silent_source_is_told_of_with_its_last_record() -> None:
+    edition = Edition()
+    edition.incident("press speaks")
+    edition.observations += [("viirs", NOON - timedelta(days=d)) for d in (3, 4, 5)]
+    text = everything(edition.report())
+    assert "Source viirs was silent in this period (median day: 1); its last record is of 2023-10-01" in text
+
+
+def test_a_source_that_never_spoke_is_told_of() -> None:
+    mission = a_mission(source=[Source("press", "table", ["*"]), Source("drone", "table", ["*"])])
+    edition = Edition()
+    edition.incident("x")
+    assert "Source drone has given no record up to the end of this period." in everything(
+        edition.report(mission=mission)
+    )
+
+
+def test_a_source_far_below_its_usual_is_told_of() -> None:
+    edition = Edition()
+    edition.incident("x")
+    edition.observations += [("viirs", NOON - timedelta(days=d, minutes=k)) for d in range(1, 10) for k in range(100)]
+    edition.observations += [("viirs", NOON)]
+    assert "Source viirs gave 1 record (median day: 100)." in everything(edition.report())
+
+
+def test_later_records_of_an_archive_do_not_make_a_source_speak() -> None:
+    edition = Edition()
+    edition.incident("x")
+    edition.observations += [("viirs", NOON + timedelta(days=d)) for d in (1, 2)]
+    assert next(s for s in edition.report().sources if s.source == "viirs").never
+
+
+def test_casualties_are_reported_until_a_person_has_signed() -> None:
+    edition = Edition()
+    edition.incident("a", killed=2, injured=1)
+    signed = edition.incident("b", injured=4)
+    edition.case(signed, "2", "verified")
+    text = everything(edition.report())
+    assert "Reported by sources, not confirmed: 2 people killed and 1 injured, in 1 incident." in text
+    assert "Confirmed: 0 people killed and 4 injured, in 1 incident." in text
+
+
+def test_fires_stand_apart_and_are_counted_by_no_rule(busy: Report) -> None:
+    """A fire says nothing of why it burns: each has the same stated prior, and only their sum is expected."""
+    assert busy.fires.events == 200
+    assert busy.fires.expected_conflict == pytest.approx(56)
+    assert not any(row.what == "fire" for row in busy.incidents)
+    assert "56 of 200 groups of fires are expected" in everything(busy)
+
+
+def test_warnings_are_neither_fires_nor_violations() -> None:
+    edition = Edition()
+    edition.incident("siren", what="air_alert", p=None)
+    report = edition.report()
+    assert report.incidents == []
+    assert "1 warning or account of nothing physical" in everything(report)
+
+
+def test_two_readings_give_two_probabilities_and_one_not_in_force_none() -> None:
+    edition = Edition()
+    a = edition.incident("a", p=None)
+    edition.finding(a, "2", "a", 0.6)
+    edition.finding(a, "2", "b", 0.2)
+    b = edition.incident("b", p=None)
+    edition.finding(b, "2", "a", 0.6)
+    edition.finding(b, "2", "b", 0.2, in_force=False)
+    rows = {row.incident_id: saying.probability(row) for row in edition.report().incidents}
+    assert rows == {a.hex(): "0.20–0.60", b.hex(): "0.60"}
+
+
+def test_duties_are_told_with_the_rule_s_sentence() -> None:
+    edition = Edition()
+    edition.finding(
+        an_id("duty"), "4", "a", 0.8, subject_kind="duty", sentence="No notification was received by 27 July."
+    )
+    assert "No notification was received by 27 July." in everything(edition.report())
+
+
+def test_a_time_known_to_the_day_alone_stays_a_day() -> None:
+    midnight = datetime(2023, 10, 4, tzinfo=KYIV)
+    assert saying.interval(midnight, midnight + timedelta(days=1), KYIV) == "4 Oct, time not stated"
+    assert saying.interval(NOON, NOON, KYIV) == "4 Oct, 12:00"
+    assert saying.interval(NOON, NOON + timedelta(hours=2), KYIV) == "4 Oct, 12:00–14:00"
+    assert saying.interval(NOON, NOON + timedelta(hours=14), KYIV) == "4 Oct, 12:00 – 5 Oct, 02:00"
+    assert saying.interval(None, None, KYIV) == "not stated"
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "words"),
+    [(None, None, "not stated"), (4, 4, "4"), (15, 20, "15–20"), (None, 3, "3"), (1200, None, "1,200")],
+)
+def test_numbers_of_rounds_are_said_as_the_table_says_them(least: int | None, most: int | None, words: str) -> None:
+    assert saying.stated(least, most) == words
+
+
+def test_a_probability_is_never_rounded_to_certainty() -> None:
+    assert [saying.share(p) for p in (0.0, 0.001, 0.5, 0.999, 1.0, None)] == [
+        "0.00",
+        "<0.01",
+        "0.50",
+        ">0.99",
+        "1.00",
+        "—",
+    ]
+
+
+# ---- banners -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("events", [0, 1])
+def test_outside_the_agreement_s_time_the_report_is_illustrative(events: int) -> None:
+    """Also when there is no finding that could say so."""
+    ended = an_agreement(
+        in_force_from=datetime(2020, 7, 26, tzinfo=UTC), in_force_until=datetime(2022, 2, 22, tzinfo=UTC)
+    )
+    edition = Edition()
+    if events:
+        edition.incident("x")
+    report = edition.report(agreement=ended)
+    assert report.illustrative
+    assert "ILLUSTRATIVE. The agreement was not in force in this period" in everything(report)
+
+
+def test_within_it_there_is_no_banner(busy: Report) -> None:
+    assert document(busy).banners == []
+
+
+def test_late_data_make_an_erratum_that_says_what_changed() -> None:
+    edition = Edition()
+    edition.incident("a", count=3)
+    first = edition.report(number=1)
+    edition.incident("late", count=4, killed=1)
+    second = edition.report(number=2, earlier=first)
+    assert second.erratum is not None
+    assert second.erratum.replaces_edition == 1
+    assert "possible ceasefire violations: 3, now 7" in second.erratum.changes
+    assert "killed: 0, now 1" in second.erratum.changes
+    assert "ERRATUM. This report replaces the one drawn from edition 1" in everything(second)
+
+
+def test_the_same_picture_again_is_no_erratum() -> None:
+    edition = Edition()
+    edition.incident("a")
+    assert edition.report(number=1, earlier=edition.report(number=1)).erratum is None
+
+
+def test_the_foot_says_where_it_all_comes_from(busy: Report) -> None:
+    text = everything(busy)
+    for part in (f"{4:064x}", "ab" * 32, "cd" * 32, "0.1.0", "ODbL, VIINA", "Natural Earth", "GeoNames", "68/262"):
+        assert part in text + busy.map.caption
+
+
+def test_information_as_of_is_the_edition_s_own_time() -> None:
+    as_of = datetime(2023, 10, 6, 8, 0, tzinfo=UTC)
+    report = Edition().report(provenance=Provenance(1, "0" * 64, "1" * 64, "0.1.0", "2" * 64, as_of))
+    assert "11:00 6 October 2023 EEST" in everything(report)
+
+
+def test_places_without_a_gazetteer_s_region_are_still_counted() -> None:
+    edition = Edition()
+    edition.incident("sea", place=(31.0, 43.5), count=2)
+    report = edition.report()
+    assert report.totals.counted == 2
+    assert any(text.startswith("Where no region is known: 2 possible") for text in report.summary)
+    assert report.incidents[0].place == "43.50° N, 31.00° E"
