@@ -1,9 +1,10 @@
 """Slow, obvious twins of the store, and rows to put into it."""
 
 import hashlib
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from truceline import observation
+from truceline.kernels.idset import IdSet
 from truceline.store import Journal
 
 AT = datetime(2023, 4, 1, 3, 12, tzinfo=UTC)
@@ -102,9 +104,27 @@ def lines(n: int, word: str = "heard") -> list[bytes]:
     return [f"{word} {i}".encode() for i in range(n)]
 
 
-def write_batches(folder: Path, first: int, acknowledged: Connection) -> None:
-    """Ingest batch after batch, from number `first` on, and tell each one's number when it is acknowledged."""
-    with Journal(folder) as journal:
-        for k in range(first, 1_000_000):
-            journal.ingest(observations(lines(40, f"batch {k}")), rejections([b"bad %d" % k]))
-            acknowledged.send(k)
+def nursery() -> None:
+    """For each line `folder first` on standard input, a child that ingests batch after batch from number `first`
+    on and prints each one's number when it is acknowledged; `dead` when the child is. Whoever reads kills it.
+
+    A fork of a process that has everything loaded is quick; twenty new interpreters are not.
+    """
+
+
+    def say(what: str, number: int) -> None:
+        sys.stdout.write(f"{what} {number}\n")
+        sys.stdout.flush()
+
+    IdSet().add(np.ones((1, 2), np.uint64))
+    for line in sys.stdin:
+        folder, first = line.split()
+        child = os.fork()
+        if child == 0:
+            with Journal(Path(folder)) as journal:
+                say("pid", os.getpid())
+                for k in range(int(first), 1_000_000):
+                    journal.ingest(observations(lines(40, f"batch {k}")), rejections([b"bad %d" % k]))
+                    say("batch", k)
+        os.waitpid(child, 0)
+        say("dead", 0)

@@ -1,8 +1,6 @@
 """The journal: nothing acknowledged is lost, nothing is twice, nothing is changed unseen."""
 
-import contextlib
 import hashlib
-import multiprocessing
 import os
 import resource
 import shutil
@@ -228,30 +226,34 @@ def test_a_kill_loses_no_acknowledged_batch_and_makes_no_double(tmp_path: Path) 
     not acknowledged, so one that was written without an answer is offered twice."""
     rng = np.random.default_rng(20230401)
     folder = tmp_path / "j"
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["naive_store"])
     acknowledged = -1
-    for _ in range(24):
-        answers, told = processes.Pipe(duplex=False)
-        child = processes.Process(target=naive.write_batches, args=(folder, acknowledged + 1, told))
-        child.start()
-        told.close()
-        for _ in range(int(rng.integers(1, 5))):
-            acknowledged = answers.recv()
-        for _ in range(int(rng.integers(0, 200_000))):  # a random while, without a clock
-            pass
-        child.kill()
-        child.join()
-        with contextlib.suppress(EOFError):
-            while True:
-                acknowledged = answers.recv()
-        answers.close()
-        journal = Journal(folder)
-        raws = journal.table("observation", ["raw"])["raw"].to_pylist()
-        assert len(raws) == len(set(raws))
-        assert {raw for k in range(acknowledged + 1) for raw in naive.lines(40, f"batch {k}")} <= set(raws)
-        assert len(raws) % 40 == 0, "a batch is there whole or not at all"
-        assert journal.rows("rejection") == len(raws) // 40
+    nursery = subprocess.Popen(
+        [sys.executable, "-c", "import naive_store; naive_store.nursery()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parent,
+    )
+    with nursery:
+        assert nursery.stdin is not None
+        assert nursery.stdout is not None
+        for _ in range(24):
+            print(folder, acknowledged + 1, file=nursery.stdin, flush=True)
+            child = int(nursery.stdout.readline().split()[1])
+            for _ in range(int(rng.integers(0, 4))):
+                acknowledged = int(nursery.stdout.readline().split()[1])
+            for _ in range(int(rng.integers(0, 300_000))):  # a random while, without a clock
+                pass
+            os.kill(child, signal.SIGKILL)
+            while (answer := nursery.stdout.readline().split())[0] != "dead":
+                acknowledged = int(answer[1])
+            journal = Journal(folder)
+            raws = journal.table("observation", ["raw"])["raw"].to_pylist()
+            assert len(raws) == len(set(raws))
+            assert {raw for k in range(acknowledged + 1) for raw in naive.lines(40, f"batch {k}")} <= set(raws)
+            assert len(raws) % 40 == 0, "a batch is there whole or not at all"
+            assert journal.rows("rejection") == len(raws) // 40
+        nursery.stdin.close()
     with Journal(folder, write=True) as journal:
         assert journal.verify() == []
 
