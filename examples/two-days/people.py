@@ -12,7 +12,7 @@ LOG = (
     "no,post,position,from,to,lon,lat,error_m,means,count,count_max,"
     "observation,description,weapon,killed,injured,remarks"
 )
-CLAIMS = "no,received,party,when,act,count,weapon,lon,lat,killed,injured,statement"
+CLAIMS = "no,received,claimed_by,blames,when,act,count,weapon,lon,lat,killed,injured,statement"
 PRESS = line_of("datetime", "lon", "lat", "place_name", "event_type", "headline", quote=True)
 
 
@@ -107,10 +107,11 @@ def liaison() -> list[Row]:
         lon, lat = where(truth.chain, truth.off, 0.3 + claim.stray_km, rng) if truth else ("", "")
         received, when = (f"{time(moment):%d.%m.%Y %H:%M}" for moment in (claim.received, claim.when))
         act = (claim.act, claim.count, claim.weapon, lon, lat, claim.killed, claim.injured, claim.statement)
-        rows.append(Row(line_of("{no}", received, claim.party, when, *act), claim.about))
+        blames = {"party-a": "party-b", "party-b": "party-a"}[claim.party] if claim.about else ""
+        rows.append(Row(line_of("{no}", received, claim.party, blames, when, *act), claim.about))
     rows = _numbered("J", rows)
     spoil = rows[2].text.split(",")
-    rows.insert(4, Row(",".join([*spoil[:3], "14.13.2031 09:10", *spoil[4:]]), wrong="no thirteenth month"))
+    rows.insert(4, Row(",".join([*spoil[:4], "14.13.2031 09:10", *spoil[5:]]), wrong="no thirteenth month"))
     return rows
 
 
