@@ -4,6 +4,9 @@ A finding is one incident, track, site or duty held against one clause in one pa
 what people do about it; it binds to clause and observations, so it survives re-fusion.
 """
 
+import hashlib
+from collections.abc import Iterable
+
 import pyarrow as pa
 
 from truceline.observation import ID, LIKELIHOODS, TIME
@@ -101,3 +104,8 @@ VERDICT = pa.schema(
         pa.field("leaf", pa.binary(32), nullable=False),
     ]
 )
+
+
+def observations_digest(observation_ids: Iterable[bytes]) -> str:
+    """SHA-256 over observation ids in their order, hexadecimal: which evidence a verdict was signed on."""
+    return hashlib.sha256(b"".join(sorted(observation_ids))).hexdigest()
