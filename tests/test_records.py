@@ -83,7 +83,7 @@ def test_blank_lines_are_no_records(write):
 
 
 def test_quotes_hold_delimiters_line_ends_and_doubled_quotes(write):
-    path = write('a,b\n"x, y","he said ""no""\nand left"\n'.encode())
+    path = write(b'a,b\n"x, y","he said ""no""\nand left"\n')
     assert rows(path) == [(1, b'"x, y","he said ""no""\nand left"', "")]
     assert column(path, 1) == ['he said "no"\nand left']
 
@@ -241,16 +241,11 @@ class TestGzip:
         assert (rest, fault) == (b"", f"what follows the gzip data is not gzip at byte {len(packed)}")
 
     @settings(deadline=None, max_examples=60)
-    @given(cut=st.integers(30, 9000), chunk=st.integers(1, 4000))
+    @given(cut=st.integers(300, 9000), chunk=st.integers(1, 4000))
     def test_what_comes_before_a_break_does_not_depend_on_how_it_is_read(self, cut, chunk, tmp_path_factory):
         path = tmp_path_factory.mktemp("cut") / "f.gz"
         path.write_bytes(gzip.compress(self.TEXT)[:cut])
-        try:
-            found = rows(path)
-        except SourceError as error:
-            assert "breaks off" in str(error)
-        else:
-            assert rows(path, chunk_bytes=chunk) == found
+        assert rows(path, chunk_bytes=chunk) == rows(path)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def geojson(
     """
     with window(path, name, chunk_bytes, longest) as text:
         behind = _skip_to_features(text, longest)
-        first, used, wanted = 1, text.begin, None
+        first, wanted, problem = 1, None, ""
         while True:
             data = np.frombuffer(text.data, np.uint8)
             starts, ends, consumed, closed = split.split_elements(data, text.begin, MOST_RECORDS)
@@ -78,21 +78,23 @@ def geojson(
                     wanted = list(choose(list(readable)))
                 yield _records(first, raws, rows, wanted or [])
                 first += len(starts)
-            elif closed:
-                return
-            elif text.final or text.left >= longest:
+            if closed or (not len(starts) and (text.final or text.left >= longest)):
                 break
-            else:
-                used = text.more()
-                behind += used
-        problem = text.stream.problem or (
-            f"the file ends inside its features at byte {behind + len(text.data)}"
-            if text.final
-            else f"the feature at byte {behind + text.begin} does not end within {longest} bytes"
-        )
-        rest = text.data[text.begin :].strip()
-        at = text.stream.break_at or behind + text.begin
-        yield Records(first, [rest], {0: Fault(f"{problem}; nothing behind is read")}, _columns([], wanted or []), at)
+            if not len(starts):
+                behind += text.more()
+        at, rest = behind + text.begin, text.data[text.begin :].strip()
+        if closed:
+            rest = b""  # other members of the collection; read on for what a broken archive would hide
+            while text.stream.read(chunk_bytes):
+                pass
+        elif text.final:
+            problem = f"the file ends inside its features at byte {behind + len(text.data)}"
+        else:
+            problem = f"the feature at byte {at} does not end within {longest} bytes; nothing behind is read"
+        if text.stream.problem:
+            problem, at = text.stream.problem, text.stream.break_at
+        if problem:
+            yield Records(first, [rest], {0: Fault(problem)}, _columns([], wanted or []), at)
 
 
 def _skip_to_features(text: Window, longest: int) -> int:

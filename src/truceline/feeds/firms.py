@@ -284,7 +284,7 @@ def _ellipses(
     track_m = 1000 * np.where(np.isnan(track_km), nominal, track_km)
     across, along = (np.sqrt(size**2 / 12 + error_m**2) for size in (scan_m, track_m))
     names, codes = values.each(satellite, lambda name: ORBITS.get(name or "", (np.nan, np.nan)))
-    inclination, northwards = (np.array(column)[codes] for column in zip(*names, strict=True))
+    inclination, northwards = np.array(names, np.float64).reshape(-1, 2)[codes].T
     solar_h = at_us / 3.6e9 + lon / 15.0
     tilt = scan_axis_deg(lat, solar_h, inclination, northwards)
     # Which way a pixel lies is not known without time and orbit: then it is round, of the same area.

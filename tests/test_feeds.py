@@ -1,0 +1,448 @@
+"""What every feed keeps, whatever its format: one suite over all that are registered.
+
+A feed that is added brings one sample here and one section in docs/feeds.md; nothing else.
+"""
+
+import gzip
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from truceline import feeds, observation
+from truceline.errors import MissionError, SourceError, TrucelineError
+from truceline.feeds.plan import OPTIONS
+from truceline.feeds.presets import PRESETS
+from truceline.mission import Source
+
+RECEIVED_AT = datetime(2031, 3, 16, 6, 0, tzinfo=UTC)
+DOCS = Path(__file__).parents[1] / "docs" / "feeds.md"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A small file in a feed's real form, and what hostile hands make of it."""
+
+    source: dict[str, Any]
+    name: str
+    header: str
+    records: tuple[str, ...]
+    #: A record that splits well but cannot be meant: the text, and field, value and reason of its rejection.
+    bad: tuple[tuple[str, str, str, str], ...]
+    #: Text before the records, between them and behind, where the format is not lines.
+    joint: tuple[str, str, str] = ("", "\n", "\n")
+
+    def content(self, records: tuple[str, ...] | None = None) -> bytes:
+        """The file's bytes."""
+        before, between, behind = self.joint
+        head = self.header + "\n" if self.header else ""
+        return (head + before + between.join(records or self.records) + behind).encode()
+
+
+SAMPLES = {
+    "firms VIIRS": Sample(
+        {"feed": "firms"},
+        "fires.csv",
+        "latitude,longitude,bright_ti4,scan,track,acq_date,acq_time,satellite,instrument,confidence,version,"
+        "bright_ti5,frp,daynight",
+        (
+            "48.12345,37.54321,331.2,0.45,0.39,2031-03-14,1034,N,VIIRS,n,2.0NRT,285.1,4.2,D",
+            "48.12000,37.54000,301.2,0.51,0.49,2031-03-14,56,1,VIIRS,h,2.0NRT,275.1,2.2,N",
+            "48.13000,37.55000,301.2,0.51,0.49,2031-03-14,2301,N21,VIIRS,l,2.0NRT,275.1,2.2,N",
+        ),
+        (
+            ("95.2,37.5,331,0.4,0.4,2031-03-14,56,N,VIIRS,n,2,285,4,D", "latitude", "95.2", "is outside -90..90"),
+            ("48.1,NaN,331,0.4,0.4,2031-03-14,56,N,VIIRS,n,2,285,4,D", "longitude", "NaN", "is not a number"),
+            ("48.1,37.5,331,0.4,0.4,2031-02-30,56,N,VIIRS,n,2,285,4,D", "acq_date", "2031-02-30", "is not a date"),
+            ("48.1,37.5,331,0.4,0.4,2031-03-14,2460,N,VIIRS,n,2,285,4,D", "acq_time", "2460", "is not a time of day"),
+            ("48.1,37.5,331,0.4,0.4,2031-03-14,56,N,VIIRS,x,2,285,4,D", "confidence", "x", "is neither low, nominal"),
+            ("48.1,37.5,331,0.4,0.4,2031-03-14,56,N,VIIRS,n,2,285,hot,D", "frp", "hot", "is not a number"),
+        ),
+    ),
+    "table VIINA": Sample(
+        {"feed": "table", "preset": "viina"},
+        "press.csv",
+        '"datetime","lon","lat","place_name","event_type","headline"',
+        (
+            '"2031-03-14 00:00:00","37.54321","48.12345","Ivanivka","artillery|loc","Навчання: ""тиша"" скінчилася"',
+            '"2031-03-14 09:40:00","37.6","48.2","","","Exercise: nothing, of note"',
+            '"2031-03-14 09:40:00","37.6","48.2","","arresb|loc","Exercise: one held"',
+        ),
+        (
+            ('"2031-03-14 00:00:00","37.5","95.2","","",""', "lat", "95.2", "is outside -90..90"),
+            ('"2031-03-14 25:00:00","37.5","48","","",""', "datetime", "2031-03-14 25:00:00", "is not a time like"),
+            ('"","37.5","48","","",""', "datetime", "", "is missing"),
+            ('"2031-03-14","","48","","",""', "lon", "", "is missing"),
+        ),
+    ),
+    "table ACLED": Sample(
+        {"feed": "table", "preset": "acled"},
+        "acled.csv",
+        "event_id_cnty,event_date,year,time_precision,event_type,sub_event_type,latitude,longitude,geo_precision,"
+        "location,notes,fatalities,source",
+        (
+            "UKR1,14 March 2031,2031,1,Battles,Armed clash,48.1,37.5,1,Ivanivka,Exercise,0,Invented",
+            "UKR2,2031-03-14,2031,2,Explosions/Remote violence,Shelling/artillery/missile attack,48.1,37.5,2,I,E,3,I",
+        ),
+        (("UKR3,someday,2031,1,B,Armed clash,48.1,37.5,1,I,E,0,I", "event_date", "someday", "is not a time like"),),
+    ),
+    "table UCDP": Sample(
+        {"feed": "table", "preset": "ucdp"},
+        "ged.csv",
+        "id,type_of_violence,where_prec,where_coordinates,latitude,longitude,date_prec,date_start,date_end,best,high,"
+        "low,source_headline,source_office",
+        ("7,1,2,Ivanivka,48.1,37.5,2,2031-03-14 00:00:00.000,2031-03-16 00:00:00.000,4,6,2,Exercise,Invented",),
+        (
+            (
+                "8,1,2,I,48.1,37.5,2,2031-03-14,2031-03-01,4,6,2,E,I",
+                "date_end",
+                "2031-03-01",
+                "is before date_start",
+            ),
+            ("9,1,9,I,48.1,37.5,2,2031-03-14,2031-03-14,4,6,2,E,I", "where_prec", "9", "is not in the map of where"),
+            ("9,1,1,I,48.1,37.5,2,2031-03-14,2031-03-14,many,6,2,E,I", "best", "many", "is not a number"),
+        ),
+    ),
+    "table own columns": Sample(
+        {
+            "feed": "table",
+            "columns": {
+                "at": {"column": "when", "format": "%d.%m.%Y %H:%M"},
+                "lon": "x",
+                "lat": "y",
+                "what": {"column": "seen", "map": {"бух": "explosion.impact", "дим": {"fire": 0.7}}},
+                "means": {"value": "heard"},
+            },
+            "options": {"delimiter": ";", "decimal": ",", "zone": "Europe/Kyiv"},
+        },
+        "own.csv",
+        "when;x;y;seen",
+        ("14.03.2031 09:10;37,5;48,1;бух", "14.03.2031 09:12;37,5;48,1;дим"),
+        (("14.03.2031 09:10;37,5;48,1;грім", "seen", "грім", "is not in the map of what: 'грім'"),),
+    ),
+    "table GeoJSON": Sample(
+        {"feed": "table", "columns": {"at": "time", "what": {"value": "fire"}, "text": "note"}},
+        "calls.geojson",
+        "",
+        (
+            '{"type": "Feature", "properties": {"time": "2031-03-14T09:10:00Z", "note": "дим"}, '
+            '"geometry": {"type": "Point", "coordinates": [37.5, 48.1]}}',
+            '{"type": "Feature", "geometry": {"type": "Point", "coordinates": [37.6, 48.2, 90]},\n'
+            '  "properties": {"note": null, "time": "2031-03-14T11:10+02:00"}}',
+        ),
+        (
+            ('{"type": "Thing"}', "type", "Thing", "is no GeoJSON feature: its type is 'Thing'"),
+            ("[1, 2]", "", "", "is no GeoJSON feature"),
+            (
+                '{"type": "Feature", "properties": {"time": "2031-03-14"}, '
+                '"geometry": {"type": "Point", "coordinates": [37.5, 95]}}',
+                "geometry:lat",
+                "95",
+                "is outside -90..90",
+            ),
+            (
+                '{"type": "Feature", "properties": {"time": "2031-03-14"}, "geometry": null}',
+                "geometry:lon",
+                "",
+                "is missing",
+            ),
+        ),
+        ('{"type": "FeatureCollection", "features": [\n', ",\n", "\n]}"),
+    ),
+}
+
+
+def source(sample: Sample, **more: Any) -> Source:
+    return Source(id="s", paths=[], **{**sample.source, **more})
+
+
+def read(given: Source, path: Path, **options: Any) -> tuple[pa.Table, pa.Table]:
+    """All batches of a file as two tables."""
+    batches = list(feeds.read(given, path.parent, str(path), RECEIVED_AT, **options))
+    if not batches:
+        return observation.table({}, 0), observation.table({}, 0, observation.REJECTION)
+    return pa.concat_tables([b.observations for b in batches]), pa.concat_tables([b.rejections for b in batches])
+
+
+@pytest.fixture(params=SAMPLES, ids=list(SAMPLES))
+def sample(request) -> Sample:
+    return SAMPLES[request.param]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    def write(content: bytes, name: str) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+def check_rows(accepted: pa.Table, rejected: pa.Table, content: bytes, given: Source, name: str) -> None:
+    """What must hold of every file's rows, good or hostile."""
+    numbers = sorted(accepted["record"].to_pylist() + rejected["record"].to_pylist())
+    assert numbers == list(range(1, len(numbers) + 1)), "every record is accepted or rejected, once"
+    assert accepted.schema.names[: len(observation.CORE)] == observation.CORE.names
+    assert accepted.schema.field("at").type == observation.TIME
+    assert rejected.schema == observation.REJECTION
+    at = 0
+    rows = accepted.select(["record", "raw"]).to_pylist() + rejected.select(["record", "raw"]).to_pylist()
+    for row in sorted(rows, key=lambda row: row["record"]):
+        found = content.find(row["raw"], at)
+        assert found >= 0, "a record's bytes stand in the file, in the order of the records"
+        at = found + len(row["raw"])
+    for table in (accepted, rejected):
+        assert set(table["file"].to_pylist()) <= {name}
+        assert set(table["source"].to_pylist()) <= {given.id}
+        assert set(table["release"].to_pylist()) <= {given.release}
+        assert table["received_at"].null_count == table["licence"].null_count == 0 or not given.preset
+    for row in accepted.to_pylist():
+        assert row["observation_id"] == row["leaf"][:16]
+        if row["at"] is not None:
+            assert row["at"].tzinfo is not None
+            assert row["leaf"] == observation.leaves(given.id, [row["raw"]])[0]
+        assert row["kind"] in observation.KINDS
+        assert observation.term(row["what"]) is not observation.TAXONOMY["report"] or row["what"] == "report"
+        assert 0 < row["confidence"] <= 1 if row["confidence"] is not None else True
+        for degrees, most in (("lon", 180), ("lat", 90)):
+            assert row[degrees] is None or abs(row[degrees]) <= most
+    for row in rejected.to_pylist():
+        assert row["reason"]
+        assert "\n" not in row["reason"]
+        assert "Traceback" not in row["reason"]
+
+
+def test_every_registered_feed_has_a_sample():
+    assert {sample.source["feed"] for sample in SAMPLES.values()} == set(feeds.REGISTRY)
+
+
+@pytest.mark.parametrize("name", sorted(feeds.REGISTRY))
+def test_every_registered_feed_has_a_section_in_the_docs(name):
+    assert f"\n## `{name}`" in DOCS.read_text()
+
+
+@pytest.mark.parametrize("word", sorted({*OPTIONS, *PRESETS, "satellite", "instrument"}))
+def test_every_option_and_preset_is_in_the_docs(word):
+    assert f"`{word}`" in DOCS.read_text()
+
+
+def test_every_record_of_a_good_file_is_accepted(sample, write):
+    path = write(sample.content(), sample.name)
+    accepted, rejected = read(source(sample), path)
+    assert (accepted.num_rows, rejected.num_rows) == (len(sample.records), 0)
+    assert [raw.decode() for raw in accepted["raw"].to_pylist()] == list(sample.records)
+    check_rows(accepted, rejected, sample.content(), source(sample), sample.name)
+
+
+def test_a_bad_value_rejects_its_record_alone_and_is_named(sample, write):
+    """Field, value and reason stand in the row, and together in the reason."""
+    records = tuple(text for bad in sample.bad for text in (bad[0], sample.records[0]))
+    content = sample.content(records)
+    accepted, rejected = read(source(sample), write(content, sample.name))
+    assert accepted.num_rows == len(sample.bad)
+    for row, (text, field, value, reason) in zip(rejected.to_pylist(), sample.bad, strict=True):
+        assert row["raw"].decode() == text
+        assert (row["field"] or "", row["value"] or "") == (field, value)
+        assert reason in row["reason"]
+        assert value in row["reason"]
+    check_rows(accepted, rejected, content, source(sample), sample.name)
+
+
+def test_ids_do_not_depend_on_the_files_name_nor_on_how_it_is_packed_and_read(sample, write):
+    path = write(sample.content(), sample.name)
+    moved = write(gzip.compress(sample.content()), f"moved-{sample.name}.gz")
+    ids = read(source(sample), path)[0]["leaf"]
+    assert read(source(sample), moved)[0]["leaf"] == ids
+    for chunk_bytes in (1, 7, 64):
+        again, _ = read(source(sample), path, chunk_bytes=chunk_bytes)
+        assert again["leaf"].combine_chunks() == ids.combine_chunks()
+
+
+def test_the_rows_do_not_depend_on_how_much_is_read_at_a_time(sample, write):
+    records = sample.records * 3 + tuple(bad[0] for bad in sample.bad)
+    path = write(sample.content(records), sample.name)
+    for whole, parts in zip(read(source(sample), path), read(source(sample), path, chunk_bytes=50), strict=True):
+        assert whole.combine_chunks().equals(parts.combine_chunks())
+
+
+def test_repeats_have_equal_leaves_which_the_store_tells_duplicates_by(sample, write):
+    accepted, _ = read(source(sample), write(sample.content(sample.records * 2), sample.name))
+    leaves = accepted["leaf"].to_pylist()
+    half = len(sample.records)
+    assert leaves[:half] == leaves[half:]
+    assert len(set(leaves)) == half
+
+
+def test_another_source_gives_other_ids(sample, write):
+    path = write(sample.content(), sample.name)
+    other = Source(id="other", paths=[], **sample.source)
+    assert set(read(source(sample), path)[0]["leaf"].to_pylist()).isdisjoint(read(other, path)[0]["leaf"].to_pylist())
+
+
+def test_the_source_says_release_and_licence(sample, write):
+    given = source(sample, release="parties", licence="mine")
+    accepted, _ = read(given, write(sample.content(), sample.name))
+    assert set(accepted["release"].to_pylist()) == {"parties"}
+    assert set(accepted["licence"].to_pylist()) == {"mine"}
+
+
+def test_files_are_named_relative_to_the_mission(sample, tmp_path):
+    (tmp_path / "in").mkdir()
+    path = tmp_path / "in" / sample.name
+    path.write_bytes(sample.content())
+    batch = next(feeds.read(source(sample), tmp_path, str(path), RECEIVED_AT))
+    assert set(batch.observations["file"].to_pylist()) == {f"in/{sample.name}"}
+
+
+def hostile(sample: Sample) -> dict[str, tuple[bytes, str]]:
+    """Files as they come from hostile or careless hands, and words of the message or of the rejection."""
+    good = sample.content()
+    head = sample.content(("",))
+    lines = sample.joint[1] == "\n"
+    files = {
+        "empty": (b"", "is empty"),
+        "zip": (b"PK\x03\x04" + good, "is a zip archive"),
+        "UTF-16": (b"\xff\xfe" + good.decode().encode("utf-16-le"), "is UTF-16"),
+        "binary": (bytes(range(256)) * 40, ""),
+        "cut gzip": (gzip.compress(good + good[-40:] * 200)[:-20], "breaks off at byte"),
+        "another table": (b"a,b\n1,2\n", "no column" if lines else "no array"),
+        "byte order mark": (b"\xef\xbb\xbf" + good, ""),
+        "header alone": (head, ""),
+    }
+    if lines:
+        first = sample.records[0].encode()
+        files |= {
+            "mixed line ends": (good.replace(b"\n", b"\r\n", 1) + first + b"\r" + first, ""),
+            "open quote": (good + b'"' + first.replace(b'"', b"") + b"\n" + first + b"\n", "opens a quote"),
+            "too few fields": (good + b"1\n", "has 1 field where"),
+            "NUL": (good + first[:5] + b"\0" + first[5:] + b"\n", "is NUL"),
+            "not UTF-8": (good + b"\xff" + first[1:] + b"\n", "is not UTF-8"),
+            "long line": (good + b"x" * (2 << 20) + b"\n" + first + b"\n", "is 2097152 bytes long"),
+        }
+    else:
+        files |= {
+            "cut": (good[:-30], "the file ends inside its features at byte"),
+            "rubbish between": (good.replace(b",\n", b", ], {,\n", 1), ""),
+            "deep": (head.replace(b"\n]", b"[" * 100_000 + b"]" * 100_000 + b"]"), "is no GeoJSON feature"),
+        }
+    return files
+
+
+@pytest.mark.parametrize(
+    ("name", "case"), [(name, case) for name, sample in SAMPLES.items() for case in hostile(sample)]
+)
+def test_hostile_files_are_told_not_traced(name, case, write):
+    """Either the file is refused with a message that names it, or every record is accounted for."""
+    sample = SAMPLES[name]
+    content, words = hostile(sample)[case]
+    path = write(content, sample.name)
+    try:
+        accepted, rejected = read(source(sample), path)
+    except SourceError as error:
+        told = str(error)
+        assert told.startswith(f"{sample.name}: ")
+        assert "\n" not in told
+    else:
+        told = " | ".join(rejected["reason"].to_pylist())
+        if case != "cut gzip":
+            check_rows(accepted, rejected, content, source(sample), sample.name)
+        if case in ("byte order mark", "mixed line ends"):
+            assert rejected.num_rows == 0
+            assert accepted.num_rows >= len(sample.records)
+    assert words in told
+
+
+BYTES = st.binary(max_size=300) | st.text(alphabet='12,.;:-"\n\r{}[] NaN\0éT', max_size=200).map(str.encode)
+
+
+@settings(deadline=None, max_examples=60)
+@given(rubbish=BYTES, where=st.floats(0, 1))
+@pytest.mark.parametrize("name", SAMPLES)
+def test_rubbish_never_raises_anything_but_a_message(name, rubbish, where, tmp_path_factory):
+    """Bytes of any kind, anywhere in a file: a SourceError, or rows that account for every record."""
+    sample = SAMPLES[name]
+    good = sample.content()
+    cut = int(where * len(good))
+    content = good[:cut] + rubbish + good[cut:]
+    path = tmp_path_factory.mktemp("rubbish") / sample.name
+    path.write_bytes(content)
+    try:
+        accepted, rejected = read(source(sample), path)
+    except SourceError:
+        return
+    check_rows(accepted, rejected, content, source(sample), sample.name)
+
+
+def test_a_parquet_file_is_a_table_like_any_other(tmp_path):
+    """A row has no bytes of its own in the file: canonical JSON stands for them."""
+    rows = {
+        "time": pa.array([datetime(2031, 3, 14, 9, 10, tzinfo=UTC), None], pa.timestamp("ms", tz="UTC")),
+        "x": [37.5, 37.6],
+        "y": [48.1, 48.2],
+        "n": [3, None],
+    }
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table(rows), path)
+    columns = {"at": "time", "lon": "x", "lat": "y", "count": "n", "what": {"value": "burst"}}
+    accepted, rejected = read(Source(id="s", feed="table", paths=[], columns=columns), path)
+    assert accepted["raw"].to_pylist() == [b'{"n":3,"time":"2031-03-14T09:10:00Z","x":37.5,"y":48.1}']
+    assert accepted["at"].to_pylist() == [datetime(2031, 3, 14, 9, 10, tzinfo=UTC)]
+    assert accepted["count"].to_pylist() == [3]
+    assert rejected["reason"].to_pylist() == ["time is missing"]
+
+
+def test_a_damaged_parquet_file_is_refused(tmp_path):
+    path = tmp_path / "t.parquet"
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(SourceError, match=r"^t\.parquet: is not a readable Parquet file: "):
+        read(Source(id="s", feed="table", paths=[], columns={"what": {"value": "burst"}}), path)
+
+
+def test_points_of_a_geoparquet_file_are_places(tmp_path):
+    import shapely
+
+    path = tmp_path / "t.geoparquet"
+    points = shapely.to_wkb([shapely.Point(37.5, 48.1), shapely.LineString([(0, 0), (1, 1)])])
+    pq.write_table(pa.table({"geometry": pa.array(points, pa.binary())}), path)
+    accepted, rejected = read(Source(id="s", feed="table", paths=[], columns={"what": {"value": "burst"}}), path)
+    assert (accepted["lon"].to_pylist(), accepted["lat"].to_pylist()) == ([37.5], [48.1])
+    assert rejected["reason"].to_pylist() == ["geometry:lon is missing"]
+
+
+def test_a_geojson_file_without_features_is_refused(tmp_path):
+    path = tmp_path / "f.geojson"
+    path.write_text(json.dumps({"type": "Feature", "geometry": None, "properties": {}}))
+    with pytest.raises(SourceError, match='it has no array "features"'):
+        read(source(SAMPLES["table GeoJSON"]), path)
+
+
+def test_an_unknown_feed_is_answered_with_the_nearest():
+    with pytest.raises(MissionError, match=r"source 's': feed: there is no feed 'firm'; did you mean 'firms'\?"):
+        feeds.check(Source(id="s", feed="firm", paths=[]))
+
+
+def test_all_errors_are_of_one_root():
+    assert issubclass(SourceError, TrucelineError)
+
+
+def test_a_batch_holds_many_records(write):
+    """Columns are read whole: what costs time per batch must not be paid per record."""
+    sample = SAMPLES["firms VIIRS"]
+    rng = np.random.default_rng(7)
+    text = io.StringIO()
+    for lat, lon in rng.uniform((44, 22), (52, 40), (20_000, 2)):
+        text.write(f"{lat:.5f},{lon:.5f},331.2,0.45,0.39,2031-03-14,1034,N,VIIRS,n,2.0NRT,285.1,4.2,D\n")
+    path = write((sample.header + "\n" + text.getvalue()).encode(), "many.csv")
+    batches = list(feeds.read(source(sample), path.parent, str(path), RECEIVED_AT))
+    assert [batch.observations.num_rows for batch in batches] == [20_000]
