@@ -34,9 +34,19 @@ def test_counts_stand_with_their_rule_their_region_and_the_period_before(busy: R
     first = busy.summary[0]
     assert first.startswith("In Donetsk region: ")
     assert "by the rule osce-smm" in first
-    assert "In the previous reporting period: 24." in first
+    assert "In the previous reporting period: 24, in 12 incidents." in first
     assert sum(tally.counted for tally in busy.regions) == busy.totals.counted
     assert busy.counting.sentence in everything(busy)
+
+
+def test_events_without_a_number_are_told_of_by_their_incidents() -> None:
+    """News says that a place was shelled, not how often: nought possible violations would be the wrong thing to say."""
+    edition = Edition()
+    edition.incident("a")
+    edition.incident("b", at=NOON - timedelta(days=1))
+    said = edition.report().summary[0]
+    assert said.startswith("1 incident without a number that the rule osce-smm counts")
+    assert said.endswith("Donetsk region 1 (1).")
 
 
 def test_an_event_belongs_to_the_day_that_holds_its_best_time() -> None:

@@ -284,7 +284,7 @@ def test_incidents_off_the_map_are_counted_in_its_caption() -> None:
     edition.incident("nowhere", place=(None, None))  # type: ignore[arg-type]
     report = edition.report()
     assert report.map.incidents == 1
-    assert report.map.caption.startswith("1 incidents; 2 more lie outside the map")
+    assert report.map.caption.startswith("1 incident; 2 more lie outside the map")
 
 
 def test_the_map_names_its_viewpoint(busy: Report) -> None:

@@ -63,11 +63,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("Reporting period", period),
         ("Based on information received as of", summary.moment(as_of, zone)),
         ("Agreement", report.agreement),
-        ("Edition of the picture", str(report.provenance.edition)),
-        (
-            "Release",
-            f"{report.release}: not for the public or the parties" if report.release == "mission" else report.release,
-        ),
+        ("Edition, release", f"{report.provenance.edition}, for the {report.release} alone"),
     ]
 
 

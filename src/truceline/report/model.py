@@ -97,6 +97,7 @@ class Tally(Struct, frozen=True):
     incidents: int
     not_countable: int  # events the rule gives no number
     previous: int
+    previous_incidents: int
 
 
 class Counting(Struct, frozen=True):

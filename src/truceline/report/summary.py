@@ -118,14 +118,15 @@ def bullets(report: Report) -> list[str]:
     """The summary, as the duty officer reads it out."""
     rule = report.counting.rule
     said = []
-    told = [tally for tally in report.regions if tally.counted or tally.previous or tally.not_countable]
     if not report.incidents:
         said.append(f"No violations were recorded in this period. {NOT_NONE}")
-    said += [f"{_where(tally.region)}: {_counted(tally, rule)}" for tally in told[:REGIONS_TOLD]]
-    rest = told[REGIONS_TOLD:]
+    counted = [tally for tally in report.regions if tally.counted or tally.previous]
+    said += [f"{_where(tally.region)}: {_counted(tally, rule)}" for tally in counted[:REGIONS_TOLD]]
+    rest = counted[REGIONS_TOLD:]
     if rest:
         summed = Tally("", *(sum(getattr(t, field) for t in rest) for field in Tally.__struct_fields__[1:]))
         said.append(f"Elsewhere ({plural(len(rest), 'region')}): {_counted(summed, rule)}")
+    said += _uncounted([tally for tally in report.regions if not (tally.counted or tally.previous)], rule)
     said += _casualties(report)
     said += _clause_types(report)
     said.append(fires(report.fires))
@@ -139,13 +140,36 @@ def _where(region: str) -> str:
 
 
 def _counted(tally: Tally, rule: str) -> str:
+    earlier = f"{tally.previous:,}, in {plural(tally.previous_incidents, 'incident')}"
+    before = f"In the previous reporting period: {earlier if tally.previous_incidents else 'none'}."
+    if not tally.incidents:
+        return f"no incident was recorded. {before}"
     text = f"{plural(tally.counted, 'possible ceasefire violation')} by the rule {rule}"
     if tally.explosions:
         text += f", including {plural(tally.explosions, 'explosion')}"
     text += f", in {plural(tally.incidents, 'incident')}."
     if tally.not_countable:
-        text += f" {plural(tally.not_countable, 'event')} had no number that the rule can count."
-    return f"{text} In the previous reporting period: {tally.previous:,}."
+        text += f" {plural(tally.not_countable, 'event')} had no number that the rule counts."
+    return f"{text} {before}"
+
+
+def _uncounted(tallies: Sequence[Tally], rule: str) -> list[str]:
+    """Regions whose events no source numbers, in one sentence: their incidents, now and before."""
+    if not tallies:
+        return []
+    parts = [
+        f"{tally.region or 'no region known'} {tally.incidents:,} ({tally.previous_incidents:,})"
+        for tally in tallies[:REGIONS_TOLD]
+    ]
+    rest = tallies[REGIONS_TOLD:]
+    if rest:
+        now, before = sum(t.incidents for t in rest), sum(t.previous_incidents for t in rest)
+        parts.append(f"{plural(len(rest), 'other region')} {now:,} ({before:,})")
+    total = plural(sum(tally.incidents for tally in tallies), "incident")
+    return [
+        f"{total} without a number that the rule {rule} counts (in brackets, the previous reporting period): "
+        f"{listed(parts)}."
+    ]
 
 
 def _casualties(report: Report) -> list[str]:

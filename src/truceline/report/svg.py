@@ -17,6 +17,7 @@ from truceline.frame import Frame
 from truceline.places import VIEWPOINT, Gazetteer, basemap
 from truceline.report.labels import Labels
 from truceline.report.model import Incident, Map
+from truceline.report.summary import plural
 
 WIDTH, HEIGHT = 1000.0, 720.0
 LEGEND = 74.0
@@ -86,16 +87,15 @@ def draw(
     words.append(corner + "</g>")
     words.append(f'<rect width="{WIDTH:g}" height="{HEIGHT:g}" fill="none" stroke="{INK}" stroke-width="1"/>')
     words.append(_legend(date, bool(zones.num_rows)))
-    described = f"Map of {len(placed)} incidents" + (f" along the line of contact of {date}" if date else "")
+    described = f"Map of {plural(len(placed), 'incident')}" + (f" along the line of contact of {date}" if date else "")
     body = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {HEIGHT + LEGEND:g}" role="img" '
         f'aria-label="{escape(described)}" font-family="{escape(FONT)}"><title>{escape(described)}</title>'
         f'<defs><clipPath id="frame"><rect width="{WIDTH:g}" height="{HEIGHT:g}"/></clipPath></defs>'
         f"{''.join(words)}</svg>"
     )
-    caption = f"{len(placed):,} incidents" + (
-        f"; {outside:,} more lie outside the map or have no place" if outside else ""
-    )
+    beyond = f"; {outside:,} more lie outside the map or have no place" if outside else ""
+    caption = plural(len(placed), "incident") + beyond
     return Map(body, f"{caption}. {VIEWPOINT} Lines are good to about 1:1,000,000.", len(placed), len(labels.placed))
 
 

@@ -106,6 +106,7 @@ def regions(report: Report) -> Table:
             summary.number(tally.incidents),
             summary.number(tally.not_countable),
             summary.number(tally.previous),
+            summary.number(tally.previous_incidents),
         ]
         for tally in [*report.regions, report.totals]
     ]
@@ -113,9 +114,17 @@ def regions(report: Report) -> Table:
     return Table(
         id="regions",
         caption=f"Possible ceasefire violations by region. {report.counting.sentence}",
-        columns=["Region", "Counted", "Explosions", "Incidents", "Events not countable", "Previous period"],
+        columns=[
+            "Region",
+            "Counted",
+            "Explosions",
+            "Incidents",
+            "Events not countable",
+            "Counted in the previous period",
+            "Incidents in the previous period",
+        ],
         rows=rows,
-        numeric=(1, 2, 3, 4, 5),
+        numeric=(1, 2, 3, 4, 5, 6),
     )
 
 
@@ -223,7 +232,7 @@ def fires(report: Report) -> Table:
         rows=[
             [
                 row.place if not row.region else f"{row.place} ({row.region})",
-                summary.number(row.frp_mw),
+                "—" if row.frp_mw is None else f"{row.frp_mw:,.1f}",
                 summary.distance(row.line_distance_m),
                 summary.interval(row.first_at, row.last_at, zone),
                 summary.share(row.p_conflict),

@@ -40,17 +40,16 @@ def regions(
     for region in sorted(set(named)):
         today, yesterday = now.filter(pc.equal(here, region)), past.filter(pc.equal(there, region))
         tally = _tally(region, rule, today, yesterday, period, before)
-        if tally.incidents or tally.previous:
+        if tally.incidents or tally.previous_incidents:
             out.append(tally)
     out.sort(key=lambda tally: (-tally.counted, -tally.previous, -tally.incidents, tally.region))
     return out, _tally("", rule, now, past, period, before)
 
 
 def _tally(region: str, rule: str, now: pa.Table, past: pa.Table, period: Period, before: Period) -> Tally:
-    loud = [what for what in pc.unique(now["what"]).to_pylist() if term(what).osce == "explosion"]
-    seen = [what for what in pc.unique(now["what"]).to_pylist() if term(what).family not in ("fire", "notice")]
-    told = now.filter(pc.is_in(now["what"], value_set=pa.array(seen, pa.string())))
-    explosions = now.filter(pc.is_in(now["what"], value_set=pa.array(loud, pa.string())))
+    told, then = _violent(now), _violent(past)
+    loud = [what for what in pc.unique(told["what"]).to_pylist() if term(what).osce == "explosion"]
+    explosions = told.filter(pc.is_in(told["what"], value_set=pa.array(loud, pa.string())))
     counted = counting.count(rule, told, *period)
     return Tally(
         region=region,
@@ -59,8 +58,16 @@ def _tally(region: str, rule: str, now: pa.Table, past: pa.Table, period: Period
         explosions=counting.count(rule, explosions, *period).number if rule == "osce-smm" else 0,
         incidents=pc.count_distinct(told["incident_id"]).as_py(),
         not_countable=counted.not_countable,
-        previous=counting.count(rule, past, *before).number,
+        previous=counting.count(rule, then, *before).number,
+        previous_incidents=pc.count_distinct(then["incident_id"]).as_py(),
     )
+
+
+def _violent(events: pa.Table) -> pa.Table:
+    """The events that are neither fires nor mere accounts."""
+    whats = pc.unique(events["what"]).to_pylist()
+    kept = [what for what in whats if term(what).family not in ("fire", "notice")]
+    return events.filter(pc.is_in(events["what"], value_set=pa.array(kept, pa.string())))
 
 
 def fires(rows: Sequence[Incident], now: pa.Table, past: pa.Table) -> Fires:
