@@ -82,7 +82,8 @@ def judge(
         When a file that a zone names cannot be read.
     """
     picture = of_incidents(events, incidents, frame)
-    inside = Inside(Zones(agreement, line, frame, gazetteer, folder), picture)
+    zones = Zones(agreement, line, frame, gazetteer, folder)
+    inside = Inside(zones, picture)
     names = {party.id: party.name for party in agreement.party}
     lead = leads(picture, names, [], zone)
     tables = []
@@ -91,13 +92,14 @@ def judge(
         for party, holding in hold(agreement, clause, rule, picture, inside, until.timestamp()).items():
             subjects = rule.subjects(clause, holding.terms, picture)
             words = lead if subjects is picture else leads(subjects, names, sorted(clause.parties), zone)
-            tables.append(_table(clause, party, names[party], rule, holding, subjects, words))
+            east, north, *_ = (part[holding.row] for part in subjects.local)
+            site = None if subjects.kind == "duty" else zones.nearest_site(holding.terms.zone, east, north)
+            said = sentences(clause, names[party], holding, rule.WHO, words, site)
+            tables.append(_table(clause, party, holding, subjects, said))
     return pa.concat_tables([FINDINGS.empty_table(), *tables])
 
 
-def _table(
-    clause: Clause, party: str, name: str, rule: Rule, holding: Holding, subjects: Subjects, lead: pa.Array
-) -> pa.Table:
+def _table(clause: Clause, party: str, holding: Holding, subjects: Subjects, said: pa.Array) -> pa.Table:
     """The findings of one clause in one reading."""
     n = len(holding.p)
     subject = pa.array(holding.subject)
@@ -126,7 +128,7 @@ def _table(
             pa.array(np.where(holding.exemption < 0, len(holding.exemptions), holding.exemption))
         ),
         "release": pc.if_else(known, release, RELEASES[-1]),
-        "sentence": sentences(clause, name, holding, rule.WHO, lead),
+        "sentence": said,
     }
     return pa.table([columns[field.name] for field in FINDINGS], FINDINGS)
 

@@ -62,8 +62,7 @@ def due_s(clause: Clause, terms: Terms, party: str) -> float:
 def factors(held: Held) -> list[Factor]:
     """That it was not done in time, and that it would have been known had it been."""
     due, _ = held.subjects.interval_s
-    spoken_of = _report_strength(held, np.inf).max(initial=0.0) > 0
-    spoken_of |= any(notice.clause == held.clause.id for notice in held.agreement.notice)
+    spoken_of = bool(held.weights) or any(notice.clause == held.clause.id for notice in held.agreement.notice)
     done, late = np.zeros(len(due)), np.zeros(len(due))
     for i, party in enumerate(sorted(held.clause.parties)):
         if np.isnan(due[i]):

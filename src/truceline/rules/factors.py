@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: Usual calibres of a weapon class and how common each is, for a weapon whose calibre nobody stated.
 #: Assumption, low confidence: from the calibres that monitors' tables name, not from a count of them.
 _CALIBRES_MM: Mapping[str, Mapping[float, float]] = {
-    "artillery": {100: 0.05, 122: 0.55, 152: 0.4},
+    "artillery": {85: 0.05, 122: 0.55, 152: 0.4},
     "mortar": {60: 0.05, 82: 0.5, 120: 0.45},
     "mlrs": {122: 0.8, 220: 0.15, 300: 0.05},
     "tank": {125: 1.0},
@@ -72,7 +72,6 @@ class Terms:
     starts_s: float
     ends_s: float
     denies: bool
-    note: str
 
     @classmethod
     def of(cls, clause: Clause, party: str, what: tuple[str, ...]) -> "Terms":
@@ -81,8 +80,8 @@ class Terms:
         reading = next((reading for reading in clause.reading if reading.party == party), None)
         terms = tuple(reading.what) if reading and reading.what is not None else tuple(clause.what) or what
         zone = reading.zone if reading and reading.zone else clause.zone
-        denies, note = (reading.denies, reading.note) if reading else (False, "")
-        return cls(terms, zone, seconds(starts, -np.inf), seconds(ends, np.inf), denies, note)
+        denies = reading is not None and reading.denies
+        return cls(terms, zone, seconds(starts, -np.inf), seconds(ends, np.inf), denies)
 
 
 def seconds(time: datetime | None, otherwise: float) -> float:

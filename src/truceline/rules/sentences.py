@@ -90,7 +90,7 @@ def when(begin_s: Floats, end_s: Floats, zone: tzinfo = UTC) -> pa.Array:
         _join("between ", from_clock, " and ", to_clock, f"{mark} on ", long),
         _join("between ", from_clock, " on ", short, " and ", to_clock, f"{mark} on ", end_long),
         _join("on ", long),
-        pa.array(["at an unknown time"] * len(case)),
+        _words(["at an unknown time"] * len(case)),
     ]
     return pc.choose(pa.array(case), *ways)
 
@@ -108,8 +108,12 @@ def _local_minutes(time_s: Floats, zone: tzinfo) -> Ints:
 def _dates(day: Ints, year: bool) -> pa.Array:
     days, at = np.unique(day, return_inverse=True)
     dates = [datetime.fromtimestamp(d * 86_400, UTC) for d in days.tolist()]
-    names = pa.array([f"{d.day} {d:%B} {d.year}" if year else f"{d.day} {d:%B}" for d in dates])
+    names = _words([f"{d.day} {d:%B} {d.year}" if year else f"{d.day} {d:%B}" for d in dates])
     return names.take(pa.array(at.ravel()))
+
+
+def _words(words: list[str]) -> pa.Array:
+    return pa.array(words, pa.string())
 
 
 def _join(*parts: Any) -> pa.Array:
@@ -123,19 +127,23 @@ def leads(subjects: Subjects, names: dict[str, str], parties: list[str], zone: t
     if subjects.kind == "duty":
         due = _join(" due ", time)
         known = pa.array(~np.isnan(subjects.interval_s[0]))
-        owner = pa.array([f"the duty of {names[party]}" for party in parties])
+        owner = _words([f"the duty of {names[party]}" for party in parties])
         return _join(owner, pc.if_else(known, due, ""))
     words, code = coded(subjects.events["what"])
-    what = pa.array([noun(word) for word in words] or [""]).take(pa.array(np.maximum(code, 0)))
+    what = _words([noun(word) for word in words] or [""]).take(pa.array(np.maximum(code, 0)))
     place = pc.fill_null(subjects.table["place"].combine_chunks(), "at an undetermined place")
     place = pa.concat_arrays(place.chunks) if isinstance(place, pa.ChunkedArray) and place.num_chunks else place
     where = place.take(pa.array(subjects.of)) if len(subjects.ids) else pa.array([], pa.string())
     return _join(what, " ", where, " ", time)
 
 
-def sentences(clause: Clause, party: str, holding: Holding, who: str, lead: pa.Array) -> pa.Array:
-    """A sentence for every subject of `holding`, in `party`'s reading (its name, as written)."""
-    n = len(holding.p)
+def sentences(
+    clause: Clause, party: str, holding: Holding, who: str, lead: pa.Array, site: pa.Array | None = None
+) -> pa.Array:
+    """A sentence for every subject of `holding`, in `party`'s reading (its name, as written).
+
+    `lead` is of every row of the subjects, `site` the nearest site of every subject of `holding`, for zones of sites.
+    """
     reasons, why = holding.why()
     known = pa.array(~np.isnan(holding.p))
     factors: list[Any] = []
@@ -157,7 +165,6 @@ def sentences(clause: Clause, party: str, holding: Holding, who: str, lead: pa.A
     ]
     if holding.terms.denies:
         endings[1] = endings[2] + endings[1]
-    tail = who + (f" {party}'s reading: {holding.terms.note}" if holding.terms.note else "")
     return pc.utf8_rtrim_whitespace(
         _join(
             f"Clause {clause.id} ({clause.title}), as {party} reads it: ",
@@ -165,7 +172,8 @@ def sentences(clause: Clause, party: str, holding: Holding, who: str, lead: pa.A
             pc.if_else(known, said, unsaid),
             exempt.take(pa.array(np.where(holding.exemption < 0, len(holding.exemptions), holding.exemption))),
             pa.array(endings).take(pa.array(force.astype(np.int64))),
-            tail if n else "",
+            "" if site is None else _join("Nearest site: ", site, ". "),
+            who,
         )
     )
 

@@ -5,13 +5,13 @@ reason; whatever depends on it is then unknown, never guessed.
 """
 
 import csv
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import shapely
 from shapely.geometry.base import BaseGeometry
@@ -25,6 +25,8 @@ from truceline.zones import ZoneIndex, mended
 if TYPE_CHECKING:
     from truceline.line import DatedLine, Line
     from truceline.places import Gazetteer
+
+Floats = npt.NDArray[np.float64]
 
 #: Column names that mean a site's name, latitude and longitude, whatever their case.
 _NAMES = {
@@ -149,10 +151,18 @@ class Zones:
         near = self.gazetteer.near(self.frame.lon, self.frame.lat, self.frame.radius_m / 1000, zone.population)
         return Drawn(self._circles([Site(name=p.name, lon=p.lon, lat=p.lat) for p in near], zone.radius_km))
 
-    @cached_property
-    def sites(self) -> Mapping[str, list[Site]]:
-        """The named sites of every zone of circles."""
-        return {zone.id: sites(zone, self.folder) for zone in self.by_id.values() if zone.kind == "circles"}
+    def nearest_site(self, zone: str, east_m: Floats, north_m: Floats) -> pa.Array | None:
+        """The name of the zone's site nearest to each point; None for zones other than circles."""
+        if self.by_id[zone].kind != "circles":
+            return None
+        places = sites(self.by_id[zone], self.folder)
+        east, north = self.frame.to_local([p.lon for p in places], [p.lat for p in places])
+        nearest, least = np.zeros(len(east_m), np.int64), np.full(len(east_m), np.inf)
+        for i, (e, n) in enumerate(zip(east, north, strict=True)):
+            away = np.hypot(east_m - e, north_m - n)
+            nearest = np.where(away < least, i, nearest)
+            least = np.fmin(away, least)
+        return pa.array([p.name for p in places]).take(pa.array(nearest))
 
 
 def widened(path: BaseGeometry, reach_m: float) -> BaseGeometry:
@@ -241,7 +251,7 @@ def zones_table(
     return pa.table(rows, ZONES)
 
 
-def days(at_s: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+def days(at_s: Floats) -> npt.NDArray[np.int64]:
     """The UTC day of each time, in days since 1970; -1 for NaN."""
     return np.where(np.isnan(at_s), -1, np.floor(np.nan_to_num(at_s) / 86_400)).astype(np.int64)
 
