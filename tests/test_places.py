@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import naive_places
 from truceline import places
 from truceline.errors import MissionError
+from truceline.mission import Mission, hashes
 from truceline.places import Gazetteer
 
 AVDIIVKA = (37.75008, 48.14019)
@@ -222,3 +223,14 @@ def test_a_missing_package_is_named() -> None:
     assert "'no-such-package'" in done.stderr
     assert "pip install" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# ---- a mission's gazetteer -----------------------------------------------------------------------------------------
+
+
+def test_a_mission_s_own_gazetteer_is_among_the_files_its_picture_depends_on(village: Path) -> None:
+    folder = village.parent
+    (folder / "agreement.toml").write_text('id = "a"\ntitle = "A"\nparty = []\nclause = []\n')
+    text = 'name = "m"\nagreement = "agreement.toml"\ngazetteer = "own.tsv"\ncentre = {lon = 10, lat = 50}\n'
+    (folder / "mission.toml").write_text(text + '[[source]]\nid = "s"\nfeed = "table"\npaths = ["*.csv"]\n')
+    assert "gazetteer" in hashes(folder, Mission.load(folder))

@@ -80,6 +80,7 @@ class Mission(Strict, frozen=True):
     line: LineFiles | None = None
     baseline: Baseline | None = None
     fire_prior: Assumption = FIRE_PRIOR
+    gazetteer: str | None = None  # a table of settlements (truceline.places); else those that come with truceline
     exercise: bool = False  # invented data; every page says so
 
     @classmethod
@@ -172,6 +173,8 @@ def hashes(folder: Path, mission: Mission) -> dict[str, str]:
     for zone in agreement.zone:
         if zone.path is not None:
             named[f"zone:{zone.id}"] = folder / zone.path
+    if mission.gazetteer is not None:
+        named["gazetteer"] = folder / mission.gazetteer
     patterns = {
         "line": mission.line.paths if mission.line else [],
         "baseline": mission.baseline.paths if mission.baseline else [],

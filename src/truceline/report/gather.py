@@ -139,7 +139,8 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 def held_by_subject(findings: pa.Table, cases: pa.Table) -> dict[bytes, list[Held]]:
     """Findings of incidents by incident, in order of clause and reading, each with the state of its case."""
-    states = {(row["clause"], row["subject_id"]): row["state"] for row in cases.to_pylist()}
+    begun = of(cases.select(["clause", "subject_id", "state"]), "subject_id", findings["subject_id"])
+    states = {(row["clause"], row["subject_id"]): row["state"] for row in begun.to_pylist()}
     out: dict[bytes, list[Held]] = {}
     ordered = findings.sort_by([("clause", "ascending"), ("reading", "ascending"), ("finding_id", "ascending")])
     for row in ordered.to_pylist():
