@@ -41,7 +41,7 @@ def test_the_example_is_small_and_says_that_it_is_an_exercise():
     shipped = [path for path in FOLDER.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
     assert sum(path.stat().st_size for path in shipped) < 200_000
     assert Mission.load(FOLDER).exercise
-    records = sum(source["read"] for source in EXPECTED["sources"].values())
+    records = sum(source["records"] for source in EXPECTED["sources"].values())
     assert 300 <= records <= 800
 
 
@@ -68,7 +68,7 @@ def test_intake_accounts_for_every_record_as_planned(name):
         fate: fates[fate] for fate in ("accepted", "duplicates", "rejected")
     }
     assert bad == [(row["file"], row["record"]) for row in planned["bad"]]
-    assert fates.total() == planned["read"]
+    assert fates.total() == planned["records"]
 
 
 def test_the_truth_names_every_record():
@@ -77,7 +77,7 @@ def test_the_truth_names_every_record():
     for name, path in ((s.id, path) for s in Mission.load(FOLDER).source for path in files(FOLDER, s.paths)):
         about = EXPECTED["about"][Path(path).relative_to(FOLDER).as_posix()]
         assert set(about) <= occurrences | {""}, name
-    assert sum(map(len, EXPECTED["about"].values())) == sum(source["read"] for source in EXPECTED["sources"].values())
+    assert sum(map(len, EXPECTED["about"].values())) == sum(source["records"] for source in EXPECTED["sources"].values())
 
 
 def test_one_shelling_is_told_by_five_kinds_of_source_and_seen_burning():

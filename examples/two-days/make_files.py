@@ -76,7 +76,7 @@ def expected(files: dict[str, File]) -> dict[str, Any]:
             **{fate: fates[fate] for fate in ("accepted", "duplicates", "rejected")},
             "bad": bad,
         }
-    sources["civil"] = {"read": len(CIVIL), "accepted": len(CIVIL), "duplicates": 0, "rejected": 0, "bad": []}
+    sources["civil"] = {"records": len(CIVIL), "accepted": len(CIVIL), "duplicates": 0, "rejected": 0, "bad": []}
     about = {path: [row.about for row in file.rows] for path, file in files.items()}
     about["incidents/civil.geojson"] = [damage.about for damage in CIVIL]
     return {"sources": sources, "occurrences": [truth_of(one) for one in TRUTH.values()], "about": about}

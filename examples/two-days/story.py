@@ -25,7 +25,7 @@ BORDER = [
 ]
 
 #: Where the line is on the second day: (chain of the middle, half width, shift) in km, east positive.
-SHIFTS = [(82.0, 9.0, -1.4), (118.0, 6.0, 0.6)]
+SHIFTS = [(82.0, 10.0, -2.0), (118.0, 6.0, 0.6)]
 LINE_DAYS = ("2031-03-03", "2031-03-15")
 
 #: Settlements reports are placed at, as a gazetteer has them.
@@ -96,7 +96,7 @@ OCCURRENCES = [
                "an attempt to change positions; by morning the line has moved"),
     Occurrence("fire-assault", "fire", "15 00:20", "15 03:00", 82.1, -0.6, 1, "", "party-b", "a tree line burning after the assault"),
     Occurrence("mine", "ground.mine", "15 07:30", "15 07:30", 52.0, -1.4, 1, "mine", "", "a farmer is killed by a mine"),
-    Occurrence("howitzers-a", "weapon.artillery", "15 10:15", "15 10:15", 82.0, -15.8, 3, "artillery 122", "party-a",
+    Occurrence("howitzers-a", "weapon.artillery", "15 10:15", "15 10:15", 82.0, -16.0, 3, "artillery 122", "party-a",
                "three howitzers beyond 15 km of the line as signed, within 15 km of the line as it is"),
     Occurrence("mortars-a", "weapon.mortar", "15 10:40", "15 10:40", 71.0, -5.0, 2, "mortar 120", "party-a",
                "two mortars inside the 7 km band"),
