@@ -123,12 +123,18 @@ def _probability(
             if length == 0.0:
                 continue  # shorter than rounding
             along_u, along_v = along_u / length, along_v / length
-            distance = u1 * along_v - v1 * along_u
+            # seen from the nearer end: with the mean a hair from a corner, the farther one's rounding is too coarse
+            if u1 * u1 + v1 * v1 <= u2 * u2 + v2 * v2:
+                distance, start = u1 * along_v - v1 * along_u, u1 * along_u + v1 * along_v
+                stop = start + length
+            else:
+                distance, stop = u2 * along_v - v2 * along_u, u2 * along_u + v2 * along_v
+                start = stop - length
             # on which side the mean lies must agree with `contains`, whatever rounding says
             beside = y1 <= n < y2
             left = west_of(x1, y1, x2, y2, e, n) if beside else distance > 0.0 or (distance == 0.0 and y1 <= n)
             side = zones.turn[i] if left else -zones.turn[i]
-            total -= side * _edge(abs(distance), u1 * along_u + v1 * along_v, u2 * along_u + v2 * along_v)
+            total -= side * _edge(abs(distance), start, stop)
     return min(max(total, 0.0), 1.0)
 
 
