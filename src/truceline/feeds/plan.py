@@ -61,14 +61,15 @@ def plan(source: Source) -> Plan:
         if ("lon" in whole) != ("lat" in whole):
             raise options.fail(source, "columns", "lon and lat go together")
         forms.append((tells, {target: columns.column(source, target, said) for target, said in whole.items()}))
-    zone = options.text(source, "zone") or preset.get("zone", "UTC")
+    zone = _zone(source, "options.zone", options.text(source, "zone") or preset.get("zone", "UTC"))
     for _, form in forms:
         for entry in form.values():
-            _zone(source, f"columns.{entry.target}.zone", entry.zone or zone)
+            if entry.zone is not None:
+                _zone(source, f"columns.{entry.target}.zone", entry.zone)
     hours = options.number(source, "reported_within_h", 0, 24 * 366)
     return Plan(
         forms,
-        zone=_zone(source, "options.zone", zone),
+        zone=zone,
         delimiter=_delimiter(source),
         decimal=options.one_of(source, "decimal", (".", ",")) or ".",
         format=options.one_of(source, "format", FORMATS),

@@ -155,9 +155,11 @@ def _times(given: Mapping[str, pa.Array], form: Map, plan: Plan, faults: Faults)
     at_us, until_us, sigma_s = _read(given["at"], spans, form["at"], plan, faults)
     if "until" in form:
         begin_us, end_us, _ = _read(given["until"], None, form["until"], plan, faults)
-        last_us = np.where(end_us != NO_TIME, end_us, begin_us)
+        is_span = end_us != NO_TIME
+        last_us = np.where(is_span, end_us, begin_us)
         both = (last_us != NO_TIME) & (at_us != NO_TIME)
-        faults.add(both & (last_us < at_us), form["until"].label, given["until"], f"is before {form['at'].label}")
+        before = both & ((last_us < at_us) | (is_span & (last_us == at_us)))
+        faults.add(before, form["until"].label, given["until"], f"is before {form['at'].label}")
         until_us = np.where(both, last_us, until_us)
     if plan.reported_within_s:
         # What is reported has happened: a moment becomes the hours before it; the ends of a day become soft.
