@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ def edges(area: shapely.Geometry) -> Iterator[Edge]:
     for part in shapely.get_parts([area]):
         for ring in (part.exterior, *part.interiors):
             points = list(ring.coords)
-            for (x1, y1, *_), (x2, y2, *_) in zip(points, points[1:], strict=False):
+            for (x1, y1, *_), (x2, y2, *_) in pairwise(points):
                 yield x1, y1, x2, y2
 
 
@@ -49,14 +50,14 @@ def probability(area: shapely.Geometry, mean: npt.ArrayLike, covariance: npt.Arr
         return math.exp(-0.5 * y * y) / math.sqrt(2 * math.pi) * width
 
     heights = sorted({min(max(y, -9.0), 9.0) for _, y1, _, y2 in whitened for y in (y1, y2)})
-    return sum(quad(slice_at, low, high, epsabs=1e-10)[0] for low, high in zip(heights, heights[1:], strict=False))
+    return sum(quad(slice_at, low, high, epsabs=1e-10)[0] for low, high in pairwise(heights))
 
 
 def nearest(parts: list[npt.NDArray[np.float64]], east_m: float, north_m: float) -> tuple[float, float]:
     """Distance to the nearest place of polylines, and its chainage, gaps not counted."""
     best, chainage, walked = math.inf, math.nan, 0.0
     for points in parts:
-        for (x1, y1), (x2, y2) in zip(points, points[1:], strict=False):
+        for (x1, y1), (x2, y2) in pairwise(points):
             length = math.hypot(x2 - x1, y2 - y1)
             share = 0.0
             if length:
