@@ -31,20 +31,20 @@ def make(folder: Path) -> None:
     first, second = people.press()
     snpp, noaa20 = sky.satellites()
     files = {
-        "firms/SUOMI_VIIRS_C2_2031-03-14.csv": File("viirs-snpp", sky.HEAD, snpp[0]),
-        "firms/SUOMI_VIIRS_C2_2031-03-15.csv": File("viirs-snpp", sky.HEAD, snpp[1]),
-        "firms/J1_VIIRS_C2_2031-03-14.csv": File("viirs-noaa20", sky.HEAD, noaa20[0]),
-        "firms/J1_VIIRS_C2_2031-03-15.csv": File("viirs-noaa20", sky.HEAD, noaa20[1]),
-        "incidents/press_2031-03-14.csv": File("press", people.PRESS, first),
-        "incidents/press_2031-03-15.csv.gz": File("press", people.PRESS, second),
-        "incidents/patrols.csv": File("patrols", people.LOG, patrols),
-        "incidents/cameras.csv": File("cameras", people.LOG, cameras),
-        "incidents/liaison.csv": File("liaison", people.CLAIMS, people.liaison()),
+        "firms/SUOMI_VIIRS_C2_2031-03-14.csv": File("viirs", sky.HEAD, snpp[0]),
+        "firms/SUOMI_VIIRS_C2_2031-03-15.csv": File("viirs", sky.HEAD, snpp[1]),
+        "firms/J1_VIIRS_C2_2031-03-14.csv": File("viirs", sky.HEAD, noaa20[0]),
+        "firms/J1_VIIRS_C2_2031-03-15.csv": File("viirs", sky.HEAD, noaa20[1]),
+        "incidents/press_2031-03-14.csv.gz": File("press", people.PRESS, first),
+        "incidents/press_2031-03-15.csv": File("press", people.PRESS, second),
+        "field/patrols.csv": File("patrols", people.LOG, patrols),
+        "field/cameras.csv": File("cameras", people.LOG, cameras),
+        "field/liaison.csv": File("liaison", people.CLAIMS, people.liaison()),
     }
     for path, file in files.items():
         mark = "\ufeff" if file.source == "press" else ""  # as VIINA begins
         write(folder / path, f"{mark}{file.head}\n" + "".join(f"{row.text}\n" for row in file.rows))
-    write(folder / "incidents/civil.geojson", collection(people.civil()))
+    write(folder / "field/civil.geojson", collection(people.civil()))
     for day in LINE_DAYS:
         ring = [[round(lon, 5), round(lat, 5)] for lon, lat in line_on(day == LINE_DAYS[1]) + BORDER]
         area = {
@@ -72,13 +72,13 @@ def expected(files: dict[str, File]) -> dict[str, Any]:
                 if row.wrong:
                     bad.append({"file": path, "record": number, "why": row.wrong})
         sources[name] = {
-            "read": fates.total(),
+            "records": fates.total(),
             **{fate: fates[fate] for fate in ("accepted", "duplicates", "rejected")},
             "bad": bad,
         }
     sources["civil"] = {"records": len(CIVIL), "accepted": len(CIVIL), "duplicates": 0, "rejected": 0, "bad": []}
     about = {path: [row.about for row in file.rows] for path, file in files.items()}
-    about["incidents/civil.geojson"] = [damage.about for damage in CIVIL]
+    about["field/civil.geojson"] = [damage.about for damage in CIVIL]
     return {"sources": sources, "occurrences": [truth_of(one) for one in TRUTH.values()], "about": about}
 
 
