@@ -19,18 +19,18 @@ from truceline import __version__
 from truceline.errors import TrucelineError
 
 if TYPE_CHECKING:
-    from truceline.pipeline import Ingested, Progress
+    from truceline.intake import Ingested, Progress
 
 #: What scripts may rely on.
 DONE, FOUND, WRONG, PARTLY = 0, 1, 2, 3
 
-EXIT_CODES = """Exit codes: 0 done; 1 --check found what it looks for; 2 the command or a file is wrong, nothing was done;
-3 done in part (a source could not be read; the rest was)."""
+EXIT_CODES = """Exit codes: 0 done; 1 --check, rebuild or verify found something; 2 the command or a file is wrong,
+nothing was done; 3 done in part (a source could not be read; the rest was)."""
 
 app = App(
     name="truceline",
     version=__version__,
-    help="Keeps the picture of a ceasefire line: what was seen, what it means under the agreement, what could not be seen.",
+    help="Keeps the picture of a ceasefire line: what was seen, what it means, what could not be seen.",
     help_epilogue=EXIT_CODES,
     help_format="markdown",
 )
@@ -38,8 +38,17 @@ app = App(
 Mission = Annotated[Path, Parameter(help="The mission's folder, with mission.toml in it.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of text.")]
 Table = Literal[
-    "observations", "duplicates", "rejections", "associations", "events", "incidents", "findings", "cases", "lineage", "line"
-]  # fmt: skip
+    "observations",
+    "duplicates",
+    "rejections",
+    "associations",
+    "events",
+    "incidents",
+    "findings",
+    "cases",
+    "lineage",
+    "line",
+]
 
 
 def examples(*lines: str) -> str:
@@ -52,7 +61,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-@app.command(help_epilogue=examples("truceline init my-mission", "truceline init my-mission --agreement line-and-sites"))
+@app.command(
+    help_epilogue=examples("truceline init my-mission", "truceline init my-mission --agreement line-and-sites")
+)
 def init(
     folder: Mission,
     *,
@@ -74,11 +85,11 @@ def ingest(
     source: Annotated[list[str] | None, Parameter(help="Only these sources of the mission.", negative="")] = None,
     as_json: Json = False,
 ) -> int:
-    """Read the mission's sources into its journal: each record is accepted, a duplicate, or rejected with its reason."""
-    from truceline import pipeline
+    """Read the mission's sources into its journal: every record is accepted, a duplicate, or rejected and why."""
+    from truceline import intake
 
     with progress() as tell:
-        done = pipeline.ingest(folder, now(), sources=source, progress=tell)
+        done = intake.ingest(folder, now(), sources=source, progress=tell)
     show_ingested(done, as_json)
     return PARTLY if done.problems else DONE
 
@@ -87,20 +98,20 @@ def ingest(
 def run(
     folder: Mission,
     *,
-    day: Annotated[date | None, Parameter(help="Report this day; else the last one with an incident.")] = None,
+    day: Annotated[date | None, Parameter(help="Report this day; else the last with an event.")] = None,
     pdf: Annotated[bool, Parameter(negative="", help="Write the report as PDF too (extra `pdf`).")] = False,
-    check: Annotated[bool, Parameter(negative="", help="Exit 1 when that day has findings more likely than not.")] = False,
+    check: Annotated[bool, Parameter(negative="", help="Exit 1 when that day has a likely breach.")] = False,
     as_json: Json = False,
 ) -> int:
     """Ingest, fuse, judge, settle and report: files in, a judged picture and a daily report out."""
-    from truceline import pipeline, terminal
+    from truceline import daily, intake, pipeline, terminal
 
     with progress() as tell:
-        ingested = pipeline.ingest(folder, now(), progress=tell)
+        ingested = intake.ingest(folder, now(), progress=tell)
         edition = pipeline.settle(folder, now(), progress=tell)
-        written = pipeline.report(folder, day=day, pdf=pdf, progress=tell)
+        written = daily.report(folder, now(), day=day, formats=formats(pdf), progress=tell)
     if as_json:
-        out({"ingested": ingested.to_dict(), "edition": edition.to_dict(), "report": written.to_dict()})
+        out({"ingested": ingested.to_dict(), "edition": builtins(edition), "report": written.to_dict()})
     else:
         show_ingested(ingested, as_json=False)
         terminal.picture(folder, edition, written)
@@ -109,43 +120,53 @@ def run(
     return FOUND if check and written.likely else DONE
 
 
-@app.command(help_epilogue=examples("truceline settle my-mission", "truceline settle my-mission --until 2023-10-06T00:00Z"))
+@app.command(
+    help_epilogue=examples("truceline settle my-mission", "truceline settle my-mission --until 2023-10-06T00:00Z")
+)
 def settle(
     folder: Mission,
     *,
-    until: Annotated[datetime | None, Parameter(help="Only what happened before this time (with a time zone, or UTC).")] = None,
+    until: Annotated[
+        datetime | None, Parameter(help="Only what happened before this time (UTC unless it says).")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Make a numbered edition of the picture from the journal; the same inputs always give the same digest."""
-    from truceline import pipeline
+    from truceline import pipeline, terminal
 
     with progress() as tell:
         edition = pipeline.settle(folder, now(), until=aware(until), progress=tell)
-    out(edition.to_dict()) if as_json else print(edition.sentence())
+    out(builtins(edition)) if as_json else print(terminal.edition_sentence(edition))
     return DONE
 
 
-@app.command(help_epilogue=examples("truceline report my-mission --day 2023-10-05", "truceline report my-mission --pdf"))
+@app.command(
+    help_epilogue=examples("truceline report my-mission --day 2023-10-05", "truceline report my-mission --pdf")
+)
 def report(
     folder: Mission,
     *,
-    day: Annotated[date | None, Parameter(help="The reporting day; else the last one with an incident.")] = None,
+    day: Annotated[date | None, Parameter(help="The day; else the last with an event.")] = None,
     pdf: Annotated[bool, Parameter(negative="", help="Write it as PDF too (extra `pdf`).")] = False,
     as_json: Json = False,
 ) -> int:
     """Write the daily report of the newest edition: HTML, CSV, GeoJSON, JSON."""
-    from truceline import pipeline
+    from truceline import daily, terminal
 
     with progress() as tell:
-        written = pipeline.report(folder, day=day, pdf=pdf, progress=tell)
-    out(written.to_dict()) if as_json else print(written.sentence())
+        written = daily.report(folder, now(), day=day, formats=formats(pdf), progress=tell)
+    out(written.to_dict()) if as_json else terminal.report(written)
     return DONE
 
 
-@app.command(help_epilogue=examples("truceline explain my-mission 3f2a9c01d4", "truceline explain my-mission 3f2a9c01d4 --json"))
+@app.command(
+    help_epilogue=examples("truceline explain my-mission 3f2a9c01d4", "truceline explain my-mission 3f2a9c01d4 --json")
+)
 def explain(
     folder: Mission,
-    identifier: Annotated[str, Parameter(name="ID", help="Of a finding, case, incident, event or observation; its first digits do.")],
+    identifier: Annotated[
+        str, Parameter(name="ID", help="Of a finding, case, incident, event, observation; its first digits.")
+    ],
     *,
     as_json: Json = False,
 ) -> int:
@@ -161,23 +182,23 @@ def explain(
 @app.command(
     help_epilogue=examples(
         'truceline verdict my-mission 3f2a9c01d4 verified --by "A. Officer" --reason "two patrols heard it"',
-        'truceline verdict my-mission 3f2a9c01d4 insufficient --by "A. Officer" --reason "day only" --key ~/officer.pem',
+        'truceline verdict my-mission 3f2a9c01d4 insufficient --by "B. Head" --reason "day only" --key ~/b.pem',
     )
 )
 def verdict(
     folder: Mission,
-    identifier: Annotated[str, Parameter(name="ID", help="Of a finding or a case; its first digits do.")],
+    identifier: Annotated[str, Parameter(name="ID", help="Of a finding or a case; its first digits.")],
     decision: Annotated[Literal["verified", "not verified", "insufficient", "exempt"], Parameter(name="VERDICT")],
     *,
     reason: Annotated[str, Parameter(help="Why, in words; it stands in the journal for good.")],
     by: Annotated[str, Parameter(help="Who signs.")],
-    key: Annotated[Path | None, Parameter(help="The signer's private key; made on first use, in the mission's keys/.")] = None,
+    key: Annotated[Path | None, Parameter(help="The signer's private key; made on first use, in keys/.")] = None,
     as_json: Json = False,
 ) -> int:
     """Sign a verdict on the case of a finding; the picture's cases follow it, also when evidence is fused anew."""
-    from truceline import pipeline
+    from truceline import desk
 
-    signed = pipeline.verdict(folder, identifier, decision, reason=reason, by=by, at=now(), key=key)
+    signed = desk.verdict(folder, identifier, decision, reason=reason, by=by, at=now(), key=key)
     out(signed) if as_json else print(signed["sentence"])
     return DONE
 
@@ -197,9 +218,9 @@ def export(
     edition: Annotated[int | None, Parameter(help="Of which edition; else the newest.")] = None,
 ) -> int:
     """Write one table of the picture or of the journal to a file."""
-    from truceline import pipeline
+    from truceline import desk
 
-    rows = pipeline.export(folder, table, format, output, edition)
+    rows = desk.export(folder, table, format, output, edition)
     print(f"{rows:,} rows of {table} in {output}", file=sys.stderr)
     return DONE
 
@@ -218,9 +239,9 @@ def rebuild(folder: Mission, *, as_json: Json = False) -> int:
 @app.command(help_epilogue=examples("truceline verify my-mission", "truceline verify my-mission --json"))
 def verify(folder: Mission, *, as_json: Json = False) -> int:
     """Check the journal's chain of hashes and the signatures of its verdicts; exit 1 when something does not hold."""
-    from truceline import pipeline
+    from truceline import desk
 
-    checked = pipeline.verify(folder)
+    checked = desk.verify(folder)
     out(checked) if as_json else print("\n".join(checked["sentences"]))
     return FOUND if checked["problems"] else DONE
 
@@ -232,6 +253,18 @@ def demo(folder: Annotated[Path, Parameter(help="Where to put the example missio
 
     shipped.copy_example(folder)
     return run(folder)
+
+
+def formats(pdf: bool) -> tuple[str, ...]:
+    """What a report is written as."""
+    return ("html", "csv", "geojson", "json", *(["pdf"] if pdf else []))
+
+
+def builtins(value: Any) -> Any:
+    """A struct as JSON has it."""
+    from msgspec import to_builtins
+
+    return to_builtins(value)
 
 
 def out(value: Any) -> None:
@@ -293,6 +326,8 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
     except KeyboardInterrupt:
-        print("\ntruceline: stopped; what was acknowledged is in the journal, run the same command again", file=sys.stderr)
+        print(
+            "\ntruceline: stopped; what was acknowledged is in the journal, run the same command again", file=sys.stderr
+        )
         code = 130
     sys.exit(code if isinstance(code, int) else DONE)

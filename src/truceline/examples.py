@@ -71,6 +71,8 @@ def new_mission(folder: Path, agreement: str) -> list[Path]:
 def copy_example(folder: Path) -> None:
     """Copy the example mission to `folder`; what an earlier run left there stays, its files are renewed."""
     try:
-        shutil.copytree(SHIPPED / "two-days", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+        shutil.copytree(
+            SHIPPED / "two-days", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py", "__pycache__")
+        )
     except OSError as error:
         raise MissionError(f"{folder}: cannot copy the example there: {error}") from error

@@ -104,7 +104,9 @@ def explain(folder: Path, identifier: str) -> dict[str, Any]:
             told["incident"] = plain(incident.to_pylist()[0])
         if kind in ("incident", "event"):
             findings = _where(book.table("findings"), "subject_id", subject)
-            told["findings"] = plain(findings.select(["finding_id", "clause", "reading", "p_breach", "sentence"]).to_pylist())
+            told["findings"] = plain(
+                findings.select(["finding_id", "clause", "reading", "p_breach", "sentence"]).to_pylist()
+            )
         told["events"] = _events(journal, book, mine)
         return told
 
@@ -119,7 +121,8 @@ def _events(journal: Journal, book: Book, events: pa.Table) -> list[dict[str, An
     for row in events.sort_by("at").to_pylist():
         event = plain(row)
         event["observations_behind"] = [
-            {"log_ratio": ratio, **_observation(journal, whole)} for whole, ratio in sorted(by_event.get(row["event_id"], []))
+            {"log_ratio": ratio, **_observation(journal, whole)}
+            for whole, ratio in sorted(by_event.get(row["event_id"], []))
         ]
         out.append(event)
     return out

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from truceline import feeds, observation
+from truceline import feeds
 from truceline.errors import NotFoundError, SourceError
 from truceline.mission import Mission, Source, files, hashes
+from truceline.observation import TIME
 from truceline.store import Journal
 
 JOURNAL, CACHE = "journal", "cache"
@@ -43,7 +45,7 @@ class Ingested(msgspec.Struct):
     """What an ingest did."""
 
     files: list[FileRead]
-    reasons: list[tuple[str, int, str]]  # source, how many, reason (the most frequent first)
+    reasons: list[tuple[str, int, str]]  # source, how many rejected for one field, the first of them in words
     problems: list[str]
     journal_head: str
 
@@ -63,17 +65,23 @@ def ingest(
     ------
     MissionError
         When the mission file is wrong. A source that cannot be read is a problem in the answer instead.
+    NotFoundError
+        When the mission has no source of a name in `sources`.
     """
     mission = Mission.load(folder)
+    names = [source.id for source in mission.source]
     for name in sources or ():
-        if name not in [source.id for source in mission.source]:
-            raise NotFoundError(f"{folder / 'mission.toml'} has no source {name!r}; it has {_listed(mission)}")
+        if name not in names:
+            raise NotFoundError(f"{folder / 'mission.toml'} has no source {name!r}; it has {', '.join(names)}")
+    for source in mission.source:
+        feeds.check(source)
     done: list[FileRead] = []
     problems: list[str] = []
-    reasons: dict[tuple[str, str], int] = {}
+    reasons: dict[tuple[str, str], tuple[int, str]] = {}
     with Journal(folder / JOURNAL, write=True) as journal:
-        _journal_configuration(journal, folder, mission, received_at)
-        known = _files_read(journal)
+        problems += journal.notes
+        configure(journal, folder, mission, received_at)
+        intake = _Intake(journal, folder, received_at, progress, reasons)
         for source in mission.source:
             if sources and source.id not in sources:
                 continue
@@ -81,143 +89,112 @@ def ingest(
             if not paths:
                 problems.append(f"source {source.id!r}: no file matches {', '.join(source.paths)}")
             for path in paths:
-                name = _short(folder, path)
-                row = FileRead(source.id, name)
-                done.append(row)
-                try:
-                    local = str(feeds.fetch(path, folder / CACHE)) if "://" in path else path
-                    _ingest_file(journal, source, folder, local, name, row, known, reasons, received_at, progress)
-                except (SourceError, OSError) as error:
-                    row.problem = str(error)
-                    problems.append(f"source {source.id!r}: {error}")
+                done.append(intake.read(source, path))
+                if done[-1].problem:
+                    problems.append(f"source {source.id!r}: {done[-1].problem}")
         head = journal.head
-    frequent = sorted(((s, n, why) for (s, why), n in reasons.items()), key=lambda r: (-r[1], r[0], r[2]))
+    frequent = sorted(((s, n, why) for (s, _), (n, why) in reasons.items()), key=lambda r: (-r[1], r[0], r[2]))
     return Ingested(done, frequent, problems, head)
 
 
-def _listed(mission: Mission) -> str:
-    return ", ".join(source.id for source in mission.source)
+class _Intake:
+    """One run of reading: what the journal knows of files read, and the files that come."""
 
+    def __init__(
+        self,
+        journal: Journal,
+        folder: Path,
+        at: datetime,
+        progress: Progress,
+        reasons: dict[tuple[str, str], tuple[int, str]],
+    ) -> None:
+        self.journal, self.folder, self.at, self.progress, self.reasons = journal, folder, at, progress, reasons
+        #: By source, bytes and way of reading: when reading began, and whether it came to the end.
+        self.begun: dict[tuple[str, str, str], list[datetime]] = {}
+        self.ended: set[tuple[str, str, str]] = set()
+        for row in journal.table("file").to_pylist():
+            key = (row["source"], row["sha256"], row["reader"])
+            if row["records"] is None:
+                self.begun.setdefault(key, []).append(row["received_at"])
+            else:
+                self.ended.add(key)
 
-def _short(folder: Path, path: str) -> str:
-    """A file's name as evidence keeps it: relative to the mission where it lies in it, else as it is."""
-    if "://" in path:
-        return path
-    try:
-        return Path(path).resolve().relative_to(folder.resolve()).as_posix()
-    except ValueError:
-        return Path(path).name
+    def read(self, source: Source, path: str) -> FileRead:
+        """Read one file, between an entry that it began and one that it ended; what became of it."""
+        row = FileRead(source.id, feeds.shown(path) if "://" in path else os.path.relpath(path, self.folder))
+        try:
+            fetched = feeds.fetch(path, self.folder / CACHE) if "://" in path else None
+            with open(fetched or path, "rb") as stream:
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+                size = stream.tell()
+            key = (source.id, sha256, _reader(source))
+            if key in self.ended:
+                row.unchanged = True
+                return row
+            began: dict[str, Any] = dict(zip(("source", "sha256", "reader"), key, strict=True))
+            began |= {"path": row.path, "bytes": size, "received_at": self.at, "release": source.release}
+            done = self._reached(key, row) if key in self.begun else 0
+            self._append(began)
+            for batch in feeds.read(source, self.folder, path, self.at, fetched=fetched):
+                self._take(row, batch.observations, batch.rejections, done)
+            counts = {"accepted": row.accepted, "duplicates": row.duplicates, "rejected": row.rejected}
+            self._append(began | {"records": row.read} | counts)
+            self.ended.add(key)
+        except SourceError as error:
+            row.problem = str(error)
+        except OSError as error:
+            row.problem = f"{row.path}: {error.strerror or error}"
+        return row
 
-
-#: Schema of `file` entries: `records` is null where reading began and 0 or more where it ended.
-FILE = pa.schema(
-    [
-        ("source", pa.string()),
-        ("path", pa.string()),
-        ("sha256", pa.string()),
-        ("bytes", pa.int64()),
-        ("records", pa.int64()),
-        ("accepted", pa.int64()),
-        ("duplicates", pa.int64()),
-        ("rejected", pa.int64()),
-        ("received_at", observation.TIME),
-        ("leaf", pa.binary(32)),
-    ]
-)
-
-
-def entry(schema: pa.Schema, row: Mapping[str, Any]) -> pa.Table:
-    """One journal row with its leaf: SHA-256 over its canonical JSON."""
-    text = json.dumps({k: v for k, v in row.items()}, sort_keys=True, ensure_ascii=False, default=str)
-    leaf = hashlib.sha256(b"\x00" + text.encode()).digest()
-    return pa.Table.from_pylist([{**row, "leaf": leaf}], schema=schema)
-
-
-def _files_read(journal: Journal) -> dict[tuple[str, str], dict[str, Any]]:
-    """The newest `file` entry of each (source, sha256)."""
-    return {(row["source"], row["sha256"]): row for row in journal.table("file").to_pylist()}
-
-
-def _ingest_file(
-    journal: Journal,
-    source: Source,
-    folder: Path,
-    local: str,
-    name: str,
-    row: FileRead,
-    known: dict[tuple[str, str], dict[str, Any]],
-    reasons: dict[tuple[str, str], int],
-    received_at: datetime,
-    progress: Progress,
-) -> None:
-    """Read one file into the journal, between an entry that it began and one that it ended."""
-    with open(local, "rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    size = Path(local).stat().st_size
-    stage = f"reading {name}"
-    before = known.get((source.id, sha256))
-    if before is not None and before["records"] is not None:
-        row.unchanged = True
-        return
-    # Records already in the journal from a reading of the same bytes that was cut short.
-    done = _reached(journal, source.id, before["path"], row) if before is not None else 0
-    began = {"source": source.id, "path": name, "sha256": sha256, "bytes": size, "received_at": received_at}
-    if before is None:
-        journal.append("file", entry(FILE, began))
-    for batch in feeds.read(source, folder, local, received_at):
-        observations, rejections = (_after(rows, done, name) for rows in batch)
-        counts = journal.ingest(observations, rejections)
+    def _take(self, row: FileRead, observations: pa.Table, rejections: pa.Table, done: int) -> None:
+        if done:
+            observations, rejections = (t.filter(pc.greater(t["record"], done)) for t in (observations, rejections))
+        counts = self.journal.ingest(observations, rejections)
         row.read += counts.read
         row.accepted += counts.accepted
         row.duplicates += counts.duplicates
         row.rejected += counts.rejected
-        for reason in rejections["reason"].to_pylist():
-            reasons[source.id, reason] = reasons.get((source.id, reason), 0) + 1
-        progress(stage, row.read, None)
-    ended = {"records": row.read, "accepted": row.accepted, "duplicates": row.duplicates, "rejected": row.rejected}
-    entry = entry(FILE, {**began, **ended})
-    journal.append("file", entry)
-    known[source.id, sha256] = entry.to_pylist()[0]
+        for refused in rejections.select(["record", "field", "reason"]).to_pylist():
+            n, first = self.reasons.get((row.source, refused["field"] or ""), (0, ""))
+            first = first or f"{row.path}, record {refused['record']}: {refused['reason']}"
+            self.reasons[row.source, refused["field"] or ""] = n + 1, first
+        self.progress(f"reading {row.path}", row.read, None)
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        self.journal.append("file", pa.Table.from_pylist([entry]))
+
+    def _reached(self, key: tuple[str, str, str], row: FileRead) -> int:
+        """The last record that cut-short readings of these bytes acknowledged; its counts go into `row`.
+
+        Rows of those readings carry the time at which they began, which no other reading's rows do.
+        """
+        last = 0
+        times = pa.array(self.begun[key], TIME)
+        for kind, field in (("observation", "accepted"), ("duplicate", "duplicates"), ("rejection", "rejected")):
+            rows = self.journal.table(kind, ["source", "file", "record", "received_at"])
+            mine = pc.and_(pc.equal(rows["source"], row.source), pc.equal(rows["file"], row.path))
+            mine = rows.filter(pc.and_(mine, pc.is_in(rows["received_at"], value_set=times)))
+            if mine.num_rows:
+                last = max(last, pc.max(mine["record"]).as_py())
+                setattr(row, field, mine.num_rows)
+                row.read += mine.num_rows
+        return last
 
 
-def _reached(journal: Journal, source: str, path: str, row: FileRead) -> int:
-    """The last record of a file that a cut-short reading acknowledged; its counts go into `row`."""
-    last = 0
-    for kind, field in (("observation", "accepted"), ("duplicate", "duplicates"), ("rejection", "rejected")):
-        rows = journal.table(kind, ["source", "file", "record"])
-        mine = rows.filter(pc.and_(pc.equal(rows["source"], source), pc.equal(rows["file"], path)))
-        if mine.num_rows:
-            last = max(last, pc.max(mine["record"]).as_py())
-            setattr(row, field, mine.num_rows)
-            row.read += mine.num_rows
-    return last
+def _reader(source: Source) -> str:
+    """Hash of how a source's bytes become observations: another column map reads the same file anew."""
+    how = (source.feed, source.preset, source.columns, source.options)
+    return hashlib.sha256(json.dumps(how, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _after(rows: pa.Table, record: int, name: str) -> pa.Table:
-    """The rows behind record number `record`, with the file's name as evidence keeps it."""
-    if record:
-        rows = rows.filter(pc.greater(rows["record"], record))
-    at = rows.schema.get_field_index("file")
-    return rows.set_column(at, "file", pa.repeat(pa.scalar(name, pa.string()), rows.num_rows))
-
-
-CONFIGURATION = pa.schema(
-    [
-        ("what", pa.string()),  # "files": hashes and texts of the mission's files; "edition": one was made
-        ("text", pa.string()),  # JSON
-        ("received_at", observation.TIME),
-        ("leaf", pa.binary(32)),
-    ]
-)
-
-
-def _journal_configuration(journal: Journal, folder: Path, mission: Mission, at: datetime) -> dict[str, str]:
-    """Keep the mission's files in the journal whenever they change: their hashes, and the texts of two."""
+def configure(journal: Journal, folder: Path, mission: Mission, at: datetime) -> dict[str, str]:
+    """Keep the mission's files in the journal whenever they change: all hashes, and the texts of two."""
     now = hashes(folder, mission)
     texts = {name: (folder / name).read_text("utf-8-sig") for name in ("mission.toml", mission.agreement)}
     text = json.dumps({"hashes": now, "texts": texts}, sort_keys=True, ensure_ascii=False)
-    rows = journal.table("configuration")
-    last = rows.filter(pc.equal(rows["what"], "files")) if rows.num_rows else rows
-    if not last.num_rows or last["text"][-1].as_py() != text:
-        journal.append("configuration", entry(CONFIGURATION, {"what": "files", "text": text, "received_at": at}))
+    rows = journal.table("configuration", ["what", "text"])
+    last = rows.filter(pc.equal(rows["what"], "files"))["text"]
+    if not len(last) or last[-1].as_py() != text:
+        entry = {"what": "files", "text": text, "received_at": at}
+        journal.append("configuration", pa.Table.from_pylist([entry]))
     return now

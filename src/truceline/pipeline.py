@@ -5,7 +5,7 @@ A mission is a folder; every function here takes that folder and the time, and n
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from truceline import __version__, observation, picture, rules
-from truceline import report as reporting
+from truceline import __version__, picture, rules
 from truceline.agreement import Agreement
-from truceline.errors import NotFoundError, StoreError
+from truceline.errors import NotFoundError
 from truceline.frame import Frame
 from truceline.fuse import Fused, fuse, lineage
-from truceline.intake import CONFIGURATION, JOURNAL, Progress, entry, silent
+from truceline.fuse.occurrences import COLUMNS
+from truceline.intake import JOURNAL, Progress, configure, silent
 from truceline.line import Line
 from truceline.mission import Mission, files, hashes
-from truceline.places import Gazetteer, outer_border
+from truceline.observation import TIME, ids
+from truceline.places import ATTRIBUTION, Gazetteer, outer_border
 from truceline.rules.cases import cases
-from truceline.store import Book, Edition, Journal, publish, signing
-from truceline.store import export as write_table
+from truceline.store import Book, Edition, Journal, Published, publish
 
 #: What fuses: our own function, or another engine's call of it over shards.
 Engine = Callable[..., Fused]
@@ -68,11 +68,21 @@ def ground(folder: Path) -> Ground:
             trim_km=mission.line.trim_km,
             border=outer_border() if mission.line.trim_km else None,
         )
-    return Ground(mission, mission.load_agreement(folder), frame, line, Gazetteer.load())
+    return Ground(mission, mission.load_agreement(folder), frame, line, gazetteer(folder, mission))
+
+
+def gazetteer(folder: Path, mission: Mission) -> Gazetteer:
+    """The mission's own table of settlements, or that which comes with Truceline."""
+    return Gazetteer.load(folder / mission.gazetteer if mission.gazetteer is not None else None)
 
 
 def draw(
-    on: Ground, folder: Path, observations: pa.Table, until: datetime, engine: Engine = fuse, progress: Progress = silent
+    on: Ground,
+    folder: Path,
+    observations: pa.Table,
+    until: datetime,
+    engine: Engine = fuse,
+    progress: Progress = silent,
 ) -> dict[str, pa.Table]:
     """The picture and its findings: a pure function of observations and files.
 
@@ -92,7 +102,9 @@ def draw(
     progress("fusing observations into events and incidents", 0, None)
     fused = engine(observations, on.frame, on.line, on.gazetteer, on.mission.fire_prior)
     progress("holding incidents against the agreement", 0, None)
-    findings = rules.judge(fused.events, fused.incidents, on.agreement, on.line, on.frame, on.gazetteer, folder, until)
+    findings = rules.judge(
+        fused.events, fused.incidents, on.agreement, on.line, on.frame, on.gazetteer, folder, until, on.mission.zone()
+    )
     line = on.line.table() if on.line is not None else picture.LINE.empty_table()
     return {
         "associations": fused.associations,
@@ -104,7 +116,12 @@ def draw(
 
 
 def settle(
-    folder: Path, made_at: datetime, *, until: datetime | None = None, engine: Engine = fuse, progress: Progress = silent
+    folder: Path,
+    made_at: datetime,
+    *,
+    until: datetime | None = None,
+    engine: Engine = fuse,
+    progress: Progress = silent,
 ) -> Edition:
     """Make a numbered edition of the picture from the journal, publish it, and return it.
 
@@ -114,58 +131,191 @@ def settle(
     ----------
     until
         Only observations of before this time; None: all.
+
+    Raises
+    ------
+    NotFoundError
+        When the journal has no observations.
     """
-    with Journal(folder / JOURNAL, write=True) as journal, Book(folder / BOOK) as book:
+    mission = Mission.load(folder)
+    with Journal(folder / JOURNAL) as journal, Book(folder / BOOK) as book:
         if not journal.rows("observation"):
             raise NotFoundError(f"{folder}: the journal has no observations yet; first: truceline ingest {folder}")
-        return _settle(folder, journal, book, made_at, until, engine, progress)
-
-
-def _settle(
-    folder: Path,
-    journal: Journal,
-    book: Book,
-    made_at: datetime,
-    until: datetime | None,
-    engine: Engine,
-    progress: Progress,
-) -> Edition:
-    progress("reading the journal", 0, None)
-    observations = journal.table("observation", FUSED_COLUMNS)
-    if until is not None:
-        observations = observations.filter(pc.less(observations["at"], pa.scalar(until, observation.TIME)))
-    verdicts = journal.table("verdict")
-    inputs = _inputs(observations, hashes(folder, Mission.load(folder)), until)
-    signed = hashlib.sha256(b"".join(sorted(verdicts["leaf"].to_pylist()))).hexdigest()
-    latest = book.latest()
-    if latest is not None and latest.inputs_digest == f"{inputs}+{signed}":
-        return latest
-    if latest is not None and latest.inputs_digest.partition("+")[0] == inputs:
-        tables = {name: book.table(name) for name in ("associations", "events", "incidents", "findings", "line", "zones")}
-    else:
-        on = ground(folder)
-        last = _last_time(observations) if until is None else until
-        tables = draw(on, folder, observations, last, engine, progress)
-        tables["zones"] = rules.zones_table(
-            on.agreement, on.line, on.frame, on.gazetteer, folder, on.mission.day_of(last - timedelta(microseconds=1))
+        progress("reading the journal", 0, None)
+        observations, verdicts = _inputs(journal)
+        made_from = {"observations": observations.num_rows, "verdicts": verdicts.num_rows}
+        observations = _before(observations, until)
+        inputs, signed = (
+            inputs_digest(observations, configure(journal, folder, mission, made_at), until),
+            _digest(verdicts["leaf"].to_pylist()),
         )
+        latest = book.latest()
+        if latest is not None and latest.inputs_digest == f"{inputs}+{signed}":
+            _publish(folder, book, latest)
+            return latest
+        same_picture = latest is not None and latest.inputs_digest.startswith(inputs)
+        tables = (
+            {name: book.table(name) for name in (*DIGESTED, "zones")}
+            if same_picture
+            else _drawn(folder, observations, until, engine, progress)
+        )
+        _conclude(tables, verdicts, book if latest else None)
+        edition = Edition(
+            number=max((made.edition.number for made in _made(journal)), default=0) + 1,
+            cutoff=until,
+            inputs_digest=f"{inputs}+{signed}",
+            digest=picture.digest({name: tables[name] for name in DIGESTED}),
+            journal_head=journal.head,
+            journal_rows=observations.num_rows,
+            code_version=__version__,
+            made_at=made_at,
+        )
+        text = msgspec.json.encode(_Made(edition, **made_from)).decode()
+        made = {"what": "edition", "text": text, "received_at": made_at}
+        journal.append("configuration", pa.Table.from_pylist([made]))
+        progress("keeping and publishing the picture", 0, None)
+        book.put(edition, tables)
+        _publish(folder, book, edition, tables)
+        return edition
+
+
+class _Made(msgspec.Struct, frozen=True):
+    """What the journal says of an edition: itself, and how many of the journal's rows it was made from."""
+
+    edition: Edition
+    observations: int
+    verdicts: int
+
+
+def _made(journal: Journal) -> list[_Made]:
+    """The editions that were made, the oldest first."""
+    rows = journal.table("configuration", ["what", "text"])
+    texts = rows.filter(pc.equal(rows["what"], "edition"))["text"].to_pylist()
+    return [msgspec.json.decode(text, type=_Made) for text in texts]
+
+
+def _inputs(journal: Journal) -> tuple[pa.Table, pa.Table]:
+    """What fusion reads of the observations, and the verdicts; both in the order in which they came."""
+    kept = set(journal.columns("observation"))
+    columns = [*dict.fromkeys(("observation_id", "at", "until", *(c for c in COLUMNS if c in kept)))]
+    return journal.table("observation", columns), journal.table("verdict")
+
+
+def _before(observations: pa.Table, until: datetime | None) -> pa.Table:
+    return observations if until is None else observations.filter(pc.less(observations["at"], pa.scalar(until, TIME)))
+
+
+def inputs_digest(observations: pa.Table, file_hashes: Mapping[str, str], until: datetime | None) -> str:
+    """SHA-256 over all that a picture is a function of but for the verdicts: ids, files, cut-off, code version."""
+    pairs = ids(observations["observation_id"])
+    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    rest = json.dumps([file_hashes, until, __version__], sort_keys=True, default=str)
+    return _digest([pairs.astype(">u8").tobytes(), rest.encode()])
+
+
+def _digest(parts: Sequence[bytes]) -> str:
+    whole = hashlib.sha256()
+    for part in sorted(parts):
+        whole.update(len(part).to_bytes(8, "big") + part)
+    return whole.hexdigest()
+
+
+def _drawn(
+    folder: Path, observations: pa.Table, until: datetime | None, engine: Engine, progress: Progress
+) -> dict[str, pa.Table]:
+    """The picture, its findings, and the agreement's zones as they were at its end."""
+    progress("reading line, agreement and places", 0, None)
+    on = ground(folder)
+    # A picture of everything speaks up to the moment after its last observation.
+    last = until or max(
+        value for c in ("at", "until") if (value := pc.max(observations[c]).as_py()) is not None
+    ) + timedelta(microseconds=1)
+    tables = draw(on, folder, observations, last, engine, progress)
+    day = on.mission.day_of(last - timedelta(microseconds=1))
+    tables["zones"] = rules.zones_table(on.agreement, on.line, on.frame, on.gazetteer, folder, day)
+    return tables
+
+
+def _conclude(tables: dict[str, pa.Table], verdicts: pa.Table, before: Book | None) -> None:
+    """Add what depends on verdicts and on the edition before: cases, lineage."""
     tables["cases"] = cases(tables["findings"], tables["incidents"], tables["events"], tables["associations"], verdicts)
-    before = {name: book.table(name) for name in ("associations", "events", "incidents")} if latest else {}
-    tables["lineage"] = lineage(before, tables) if latest else picture.LINEAGE.empty_table()
-    digest = picture.digest({name: tables[name] for name in DIGESTED})
-    edition = Edition(
-        number=latest.number + 1 if latest else 1,
-        cutoff=until,
-        inputs_digest=f"{inputs}+{signed}",
-        digest=digest,
-        journal_head=journal.head,
-        journal_rows=observations.num_rows,
-        code_version=__version__,
-        made_at=made_at,
-    )
-    text = json.dumps(msgspec.to_builtins(edition), sort_keys=True)
-    journal.append("configuration", entry(CONFIGURATION, {"what": "edition", "text": text, "received_at": made_at}))
-    progress("publishing the picture", 0, None)
-    book.put(edition, tables)
-    publish(folder / GPKG, tables, edition)
-    return edition
+    tables["lineage"] = picture.LINEAGE.empty_table()
+    if before is not None:
+        old = {name: before.table(name) for name in ("associations", "events")}
+        tables["lineage"] = lineage(old, tables)
+
+
+def _publish(folder: Path, book: Book, edition: Edition, tables: Mapping[str, pa.Table] | None = None) -> None:
+    """Write picture.gpkg; when it is there already and no tables are given, leave it."""
+    if tables is None and (folder / GPKG).exists():
+        return
+    tables = tables or {name: book.table(name) for name in book.names()}
+    mission = Mission.load(folder)
+    owed = [source.licence for source in mission.source] + [mission.line.licence if mission.line else None]
+    publish(folder / GPKG, tables, edition, [ATTRIBUTION, *(licence for licence in owed if licence)])
+
+
+def rebuild(folder: Path, *, engine: Engine = fuse, progress: Progress = silent) -> dict[str, Any]:
+    """Make the book again from the journal and the mission's files, edition by edition.
+
+    An edition is made again when the mission's files are what they were then; one that cannot be is told of and
+    left out. Reports in the reports' folder are entered again, as they are.
+
+    Returns
+    -------
+    dict with `editions` (number, digest before and after, same), `differ` (how many digests are not what they
+    were) and `sentences`.
+    """
+    mission = Mission.load(folder)
+    told: list[dict[str, Any]] = []
+    with Journal(folder / JOURNAL, write=True) as journal, Book(folder / BOOK) as book:
+        made = _made(journal)
+        observations, verdicts = _inputs(journal)
+        file_hashes = hashes(folder, mission)
+        book.remove()
+        tables: dict[str, pa.Table] = {}
+        inputs = ""
+        for one in made:
+            progress(f"making edition {one.edition.number} again", len(told), len(made))
+            mine = _before(observations.slice(0, one.observations), one.edition.cutoff)
+            now = inputs_digest(mine, file_hashes, one.edition.cutoff)
+            row = {"number": one.edition.number, "digest": one.edition.digest, "again": None}
+            told.append(row)
+            if not one.edition.inputs_digest.startswith(now):
+                continue
+            if now != inputs:
+                tables, inputs = _drawn(folder, mine, one.edition.cutoff, engine, silent), now
+            _conclude(tables, verdicts.slice(0, one.verdicts), book if book.latest() else None)
+            row["again"] = picture.digest({name: tables[name] for name in DIGESTED})
+            book.put(msgspec.structs.replace(one.edition, digest=row["again"]), tables)
+        _enter_reports(folder, book)
+        latest = book.latest()
+        if latest is not None:
+            (folder / GPKG).unlink(missing_ok=True)
+            _publish(folder, book, latest)
+    differ = sum(row["again"] not in (None, row["digest"]) for row in told)
+    return {
+        "editions": told,
+        "differ": differ,
+        "sentences": [_rebuilt(row) for row in told] or ["no edition was made yet"],
+    }
+
+
+def _rebuilt(row: Mapping[str, Any]) -> str:
+    if row["again"] is None:
+        return f"Edition {row['number']}: the mission's files or the code have changed since; it cannot be made again"
+    if row["again"] == row["digest"]:
+        return f"Edition {row['number']}: made again, same digest {row['digest'][:16]}"
+    return f"Edition {row['number']}: DIFFERS: digest {row['again'][:16]} where {row['digest'][:16]} was made"
+
+
+def _enter_reports(folder: Path, book: Book) -> None:
+    """Enter the reports that lie in the reports' folder and whose edition is in the book."""
+    numbers = {edition.number: edition for edition in book.editions()}
+    for path in sorted((folder / REPORTS).glob("*-edition-*/*")):
+        day, _, number = path.parent.name.rpartition("-edition-")
+        edition = numbers.get(int(number)) if number.isdigit() else None
+        if edition is not None and path.is_file():
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            name = path.relative_to(folder).as_posix()
+            book.publish(Published(date.fromisoformat(day), edition.number, name, sha256, edition.made_at))

@@ -8,8 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from truceline.daily import Written
 from truceline.intake import Ingested
-from truceline.pipeline import Written
 from truceline.store import Edition
 
 _MOST_REASONS = 6
@@ -47,9 +47,12 @@ def ingested(done: Ingested) -> None:
     if unchanged:
         console.print(f"{unchanged} {'file' if unchanged == 1 else 'files'} unchanged since read whole: not read again")
     for source, count, reason in done.reasons[:_MOST_REASONS]:
-        console.print(f"  rejected {count:,} of {escape(source)}: {escape(reason)}", style="yellow")
+        others = f" (and {count - 1:,} more like it)" if count > 1 else ""
+        console.print(f"  rejected of {escape(source)}: {escape(reason)}{others}", style="yellow")
     if len(done.reasons) > _MOST_REASONS:
-        console.print(f"  and {len(done.reasons) - _MOST_REASONS} more reasons: truceline export DIR --table rejections -o -")
+        console.print(
+            f"  and {len(done.reasons) - _MOST_REASONS} more reasons: truceline export DIR --table rejections -o -"
+        )
     for problem in done.problems:
         console.print(f"  not read: {escape(problem)}", style="red")
 
@@ -65,12 +68,22 @@ def picture(folder: Path, edition: Edition, written: Written) -> None:
     if written.top:
         console.print("\nFindings most likely to be breaches:", style="bold")
         for finding in written.top:
-            console.print(f"  {finding['id'][:10]}  p {finding['p']:.2f}  {escape(finding['sentence'])}", soft_wrap=True)
+            console.print(
+                f"  {finding['id'][:10]}  p {finding['p']:.2f}  {escape(finding['sentence'])}", soft_wrap=True
+            )
         first = written.top[0]["id"][:10]
         console.print(f"\nEvidence, down to the raw record:  truceline explain {folder} {first}")
-    for path in written.paths:
-        console.print(f"Report:  {path}")
+    report(written)
     console.print(f"Map:     {folder / 'picture.gpkg'} (opens in QGIS)")
+
+
+def report(written: Written) -> None:
+    """Where the report lies, and what it corrects."""
+    console = _console()
+    for change in written.erratum:
+        console.print(f"Erratum: {escape(change)}", style="yellow")
+    for path in written.paths:
+        console.print(f"Report:  {path}", soft_wrap=True)
 
 
 def edition_sentence(edition: Edition) -> str:
@@ -105,12 +118,16 @@ def explanation(told: dict[str, Any]) -> None:
     incident = told.get("incident")
     if incident:
         root.add(
-            f"incident {incident['incident_id'][:10]}: {escape(incident['what'])}, {escape(incident['place'] or 'place unknown')},"
-            f" {incident['first_at']} to {incident['last_at']}, {incident['events']} events, {incident['observations']} observations"
+            f"incident {incident['incident_id'][:10]}: {escape(incident['what'])},"
+            f" {escape(incident['place'] or 'place unknown')}, {incident['first_at']} to {incident['last_at']},"
+            f" {incident['events']} events, {incident['observations']} observations"
         )
     for row in told.get("findings", []):
         chance = "?" if row["p_breach"] is None else f"{row['p_breach']:.2f}"
-        root.add(f"finding {row['finding_id'][:10]}: p {chance}, clause {escape(row['clause'])}, {escape(row['sentence'] or '')}")
+        root.add(
+            f"finding {row['finding_id'][:10]}: p {chance}, clause {escape(row['clause'])},"
+            f" {escape(row['sentence'] or '')}"
+        )
     events = told.get("events", [])
     for event in events[:_MOST_OBSERVATIONS]:
         branch = root.add(
@@ -139,7 +156,9 @@ def _left(branch: Tree, count: int, what: str) -> None:
 
 def _observation(branch: Tree, row: dict[str, Any]) -> None:
     at = row.get("file"), row.get("record")
-    leaf = branch.add(f"observation {row['observation_id'][:10]}: {escape(row['source'])}, record {at[1]} of {escape(str(at[0]))}")
+    leaf = branch.add(
+        f"observation {row['observation_id'][:10]}: {escape(row['source'])}, record {at[1]} of {escape(str(at[0]))}"
+    )
     if row.get("raw") is None:
         leaf.add("[yellow]the record's bytes were redacted; their hash stands[/]")
     else:

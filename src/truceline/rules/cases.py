@@ -6,6 +6,7 @@ says that its evidence has changed.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -144,6 +145,32 @@ def cases(
 def digest(observation_ids: list[bytes]) -> str:
     """SHA-256 over observation ids in their order: which evidence a verdict is signed on."""
     return hashlib.sha256(b"".join(sorted(observation_ids))).hexdigest()
+
+
+def case_of(
+    row: Mapping[str, Any], opened: pa.Table, incidents: pa.Table, events: pa.Table, associations: pa.Table
+) -> tuple[bytes, list[bytes]]:
+    """The case that a finding belongs to, opened or not, and the observations behind it.
+
+    Parameters
+    ----------
+    row
+        Of `finding.FINDINGS` or `finding.CASES`: its clause and subject are read.
+    opened
+        The edition's cases.
+
+    Returns
+    -------
+    Id of the case, and ids of observations, sorted; none for a duty.
+    """
+    behind = evidence(incidents, events, associations)
+    number = int(_positions(pa.array([row["subject_id"]], ID), behind.incidents)[0])
+    observations = behind.bytes_of(behind.of(number))
+    for case in opened.to_pylist():
+        if case["clause"] == row["clause"] and case["subject_id"] == row["subject_id"]:
+            return case["case_id"], observations
+    anchor = behind.bytes_of(behind.anchors[[number]])[0] if observations else row["subject_id"]
+    return identity("case", row["clause"], anchor), observations
 
 
 @dataclass(frozen=True)

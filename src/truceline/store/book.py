@@ -176,6 +176,11 @@ class Book:
                 raise StoreError(f"{self.path}: table {name!r} is damaged; run: truceline rebuild {self.path.parent}")
         return pa.concat_tables([pa.ipc.open_stream(body).read_all() for body, _ in parts])
 
+    def remove(self) -> None:
+        """Throw the book away, as `rebuild` does before it makes it again."""
+        for ending in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+
     def publish(self, report: Published) -> None:
         """Enter a report that went out.
 

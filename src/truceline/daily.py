@@ -1,0 +1,128 @@
+"""The daily report of the newest edition: built, written once, frozen, and entered in the book."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from truceline import report as reporting
+from truceline.errors import NotFoundError
+from truceline.intake import JOURNAL, Progress, silent
+from truceline.mission import Mission, hashes
+from truceline.pipeline import BOOK, REPORTS, gazetteer
+from truceline.store import Book, Journal, Published
+
+
+class Written(msgspec.Struct):
+    """A daily report that was written."""
+
+    day: str
+    edition: int
+    paths: list[str]
+    bullets: list[str]  # its summary
+    top: list[dict[str, Any]]  # the findings most likely to be breaches: id, p, sentence
+    likely: int  # incidents of the day with a finding more likely than not
+    erratum: list[str]  # what the earlier report of the day said otherwise
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return dict(msgspec.to_builtins(self))
+
+
+_TOP = 5
+
+
+def report(
+    folder: Path,
+    made_at: datetime,
+    *,
+    day: date | None = None,
+    formats: Sequence[str] = ("html", "csv", "geojson", "json"),
+    progress: Progress = silent,
+) -> Written:
+    """Write the daily report of the newest edition; the report of an earlier edition stays as it is.
+
+    Parameters
+    ----------
+    day
+        The reporting day; None: the last one that holds an event.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no edition yet, or the day lies outside what it holds.
+    """
+    progress("writing the report", 0, None)
+    mission = Mission.load(folder)
+    with Journal(folder / JOURNAL) as journal, Book(folder / BOOK) as book:
+        edition = book.latest()
+        if edition is None:
+            raise NotFoundError(f"{folder}: there is no picture yet; first: truceline run {folder}")
+        tables = {name: book.table(name) for name in ("events", "incidents", "findings", "cases", "line", "zones")}
+        day = day or _last_day(mission, tables["events"])
+        tables["observations"] = journal.table("observation", ["source", "at"], coded=["source"])
+        before = [row for row in book.published() if row.day == day and row.edition < edition.number]
+        earlier = [row for row in before if row.path.endswith(".json")]
+        built = reporting.build(
+            mission,
+            mission.load_agreement(folder),
+            day,
+            tables,
+            reporting.Provenance(
+                edition=edition.number,
+                digest=edition.digest,
+                journal_head=edition.journal_head,
+                code_version=edition.code_version,
+                agreement_sha256=hashes(folder, mission)["agreement"],
+            ),
+            gazetteer(folder, mission),
+            journal=_source_counts(journal, mission),
+            earlier=reporting.read(folder / earlier[-1].path) if earlier else None,
+        )
+        into = folder / REPORTS / f"{day.isoformat()}-edition-{edition.number}"
+        paths = reporting.write(built, into, formats)
+        for path in paths:
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            book.publish(Published(day, edition.number, path.relative_to(folder).as_posix(), sha256, made_at))
+        return Written(
+            day=day.isoformat(),
+            edition=edition.number,
+            paths=[str(path) for path in paths],
+            bullets=list(built.summary),
+            top=_top(built, tables["findings"]),
+            likely=sum((row.p_breach or 0) > 0.5 for row in (*built.incidents, *built.fires.rows)),
+            erratum=list(built.erratum.changes) if built.erratum else [],
+        )
+
+
+def _last_day(mission: Mission, events: pa.Table) -> date:
+    last = pc.max(events["at"]).as_py()
+    if last is None:
+        raise NotFoundError("the picture holds no event, so there is no last day to report; name one with --day")
+    return mission.day_of(last)
+
+
+def _source_counts(journal: Journal, mission: Mission) -> list[reporting.SourceCount]:
+    """What became of each source's records, over all ingests."""
+    counts = {source.id: [0, 0, 0] for source in mission.source}
+    for place, kind in enumerate(("observation", "duplicate", "rejection")):
+        for entry in journal.table(kind, ["source"])["source"].value_counts().to_pylist():
+            counts.setdefault(entry["values"], [0, 0, 0])[place] = entry["counts"]
+    return [reporting.SourceCount(source, sum(row), *row) for source, row in counts.items()]
+
+
+def _top(built: reporting.Report, findings: pa.Table) -> list[dict[str, Any]]:
+    """The day's findings most likely to be breaches, one an incident."""
+    ranked = sorted(
+        ((held.p_breach, held.finding_id) for row in built.incidents for held in row.held[:1] if held.p_breach),
+        key=lambda pair: (-pair[0], pair[1]),
+    )[:_TOP]
+    wanted = pa.array([bytes.fromhex(name) for _, name in ranked], findings.schema.field("finding_id").type)
+    rows = findings.filter(pc.is_in(findings["finding_id"], value_set=wanted))
+    said = {row["finding_id"].hex(): row["sentence"] for row in rows.select(["finding_id", "sentence"]).to_pylist()}
+    return [{"id": name, "p": p, "sentence": said[name]} for p, name in ranked]

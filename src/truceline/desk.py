@@ -1,0 +1,135 @@
+"""What people do with a picture: sign verdicts, take tables away, check that nothing was tampered with."""
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from truceline.errors import NotFoundError
+from truceline.explain import resolve
+from truceline.intake import JOURNAL
+from truceline.mission import Mission
+from truceline.pipeline import BOOK, KEYS, settle
+from truceline.rules.cases import case_of
+from truceline.store import Book, Journal, signing
+from truceline.store import export as write_table
+
+#: Tables that the journal holds; all others are an edition's.
+_JOURNALLED = {"observations": "observation", "duplicates": "duplicate", "rejections": "rejection"}
+
+
+def verdict(
+    folder: Path, identifier: str, decision: str, *, reason: str, by: str, at: datetime, key: Path | None = None
+) -> dict[str, Any]:
+    """Sign a verdict on the case of a finding (or on a case) and bring it into the picture: a new edition.
+
+    Parameters
+    ----------
+    identifier
+        Of a finding or a case, or its first digits.
+    decision
+        One of `finding.VERDICTS`.
+    key
+        The signer's private key; None: in the mission's `keys/`, by the signer's name. Made when absent.
+
+    Returns
+    -------
+    dict with `case`, `verdict`, `by`, `edition`, `key` (the public key's fingerprint) and `sentence`.
+
+    Raises
+    ------
+    NotFoundError
+        When the id names no finding or case.
+    StoreError
+        When the key cannot be used, the reason is empty, or another process writes.
+    """
+    Mission.load(folder)
+    with Journal(folder / JOURNAL, write=True) as journal, Book(folder / BOOK) as book:
+        latest = book.latest()
+        if latest is None:
+            raise NotFoundError(f"{folder}: there is no picture yet; first: truceline run {folder}")
+        kind, whole = resolve(book, journal, identifier)
+        if kind not in ("finding", "case"):
+            raise NotFoundError(f"{identifier} is the id of an {kind}; a verdict is signed on a finding or a case")
+        rows = book.table(f"{kind}s")
+        (row,) = rows.filter(pc.equal(rows[f"{kind}_id"], pa.scalar(whole, pa.binary(16)))).to_pylist()
+        tables = {name: book.table(name) for name in ("cases", "incidents", "events", "associations")}
+        case, observations = case_of(
+            row, tables["cases"], tables["incidents"], tables["events"], tables["associations"]
+        )
+        signer = signing.load_or_create_key(key or folder / KEYS / f"{_file_name(by)}.pem")
+        signed = signing.sign_verdict(
+            signer,
+            case_id=case,
+            clause=row["clause"],
+            verdict=decision,
+            reason=reason,
+            by=by,
+            at=at,
+            observations=observations,
+            finding_id=whole if kind == "finding" else None,
+            edition=latest.number,
+            release=row["release"] or "mission",
+        )
+        journal.append("verdict", signed)
+    edition = settle(folder, at, until=latest.cutoff)
+    finger = signing.fingerprint(signing.public_bytes(signer))
+    return {
+        "case": case.hex(),
+        "verdict": decision,
+        "by": by,
+        "edition": edition.number,
+        "key": finger,
+        "sentence": f"Case {case.hex()[:10]} is {decision}, signed by {by} (key {finger}); edition {edition.number}",
+    }
+
+
+def _file_name(by: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", by.lower()).strip("-") or "signer"
+
+
+def export(folder: Path, name: str, form: str, path: Path, edition: int | None = None) -> int:
+    """Write a table of the picture, or of the journal, to a file (`-`: standard output); how many rows it has.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such edition, or no picture yet.
+    StoreError
+        When the table cannot be written so: GeoJSON of a table without positions.
+    """
+    Mission.load(folder)
+    if name in _JOURNALLED:
+        with Journal(folder / JOURNAL) as journal:
+            rows = journal.table(_JOURNALLED[name])
+    else:
+        book = Book(folder / BOOK)
+        if book.latest() is None:
+            raise NotFoundError(f"{folder}: there is no picture yet; first: truceline run {folder}")
+        rows = book.table(name, edition)
+    return write_table(rows, path, form, name)
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """Check the journal's hashes, the signatures of its verdicts, and the book's editions against the journal's.
+
+    Returns
+    -------
+    dict with `head`, `problems` and `sentences`; no problems: everything holds.
+    """
+    Mission.load(folder)
+    with Journal(folder / JOURNAL) as journal:
+        problems = journal.verify()
+        head = journal.head
+        verdicts = journal.table("verdict").to_pylist()
+        counts = {kind: journal.rows(kind) for kind in ("observation", "duplicate", "rejection", "verdict")}
+    for row in verdicts:
+        problems += [
+            f"verdict of {row['by']} on case {row['case_id'].hex()[:10]}: {what}" for what in signing.check_verdict(row)
+        ]
+    held = ", ".join(f"{n:,} {kind}{'' if n == 1 else 's'}" for kind, n in counts.items())
+    good = f"The journal holds: {held}; every hash and signature was computed again. Head {head}"
+    return {"head": head, "counts": counts, "problems": problems, "sentences": problems or [good]}
