@@ -65,7 +65,7 @@ class _Broken(Exception):
     """A try failed in a way that may pass; its text says how."""
 
 
-class _WebOnly(urllib.request.HTTPRedirectHandler):
+class WebOnly(urllib.request.HTTPRedirectHandler):
     """Redirects stay on the web, and what was asked for with encryption stays encrypted."""
 
     def redirect_request(
@@ -164,7 +164,7 @@ def _try(url: str, whole: Path, patience: Patience, deadline: float, progress: P
         headers |= {"If-None-Match": have.etag} if have.etag else {}
         headers |= {"If-Modified-Since": have.modified} if have.modified else {}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 the scheme is checked
-    opener = urllib.request.build_opener(_WebOnly)
+    opener = urllib.request.build_opener(WebOnly)
     try:
         with opener.open(request, timeout=patience.answer_s) as answer:
             _receive(url, answer, part, done, patience, deadline, progress)
