@@ -32,7 +32,7 @@ def replacing(path: Path) -> Iterator[Path]:
     StoreError
         When the file cannot be written, naming it and why.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.new{path.suffix}")  # GDAL looks at the suffix
     try:
         try:
             temporary.unlink(missing_ok=True)
