@@ -5,6 +5,7 @@ off by at most about (d / R)^2 / 6 (0.12 % at 540 km), but grid north turns away
 degrees, so every bearing, course and tilt is turned by the local convergence.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -53,7 +54,8 @@ class Frame:
         """How far true north is turned from grid north, here: grid bearing = true bearing - convergence.
 
         Degrees; zero on the centre's meridian, negative west of it and positive east of it in the northern
-        hemisphere (-5.0 at Odesa, -11.8 at Rzeszow, seen from the Donbas). NaN for NaN.
+        hemisphere (-5.0 at Odesa, -11.8 at Rzeszow, seen from the Donbas). NaN for NaN. The plane keeps angles
+        not quite: other bearings than north are off by up to 0.06 degrees at 550 km, 0.17 at 1,150 km.
         """
         lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
         # Which way 50 m of true north goes on the plane: agrees with geodesics to 0.01 degrees (tested)
@@ -110,13 +112,23 @@ def geodesic(
 
 
 def wind(bearing_deg: float, points: int = 16) -> str:
-    """A bearing as one of 16 (or 8, 4) winds: `wind(44) == "NE"`."""
+    """A bearing as one of 16 (or 8, 4) winds: `wind(44) == "NE"`; one half-way between two goes clockwise.
+
+    NaN gives "an undetermined direction".
+    """
+    if not math.isfinite(bearing_deg):
+        return "an undetermined direction"
     step = 16 // points
-    return _WINDS[round(bearing_deg / 360.0 * points) % points * step]
+    return _WINDS[math.floor(bearing_deg / 360.0 * points + 0.5) % points * step]
 
 
 def range_band(distance_m: float) -> str:
-    """A distance as monitors give it: "less than 1km", "2-3km", "3-5km", "5-10km", "10-15km", "more than 15km"."""
+    """A distance as monitors give it: "less than 1km", "2-3km", "3-5km", "5-10km", "10-15km", "more than 15km".
+
+    NaN gives "an undetermined distance".
+    """
+    if math.isnan(distance_m):
+        return "an undetermined distance"
     km = distance_m / 1000.0
     bands: list[tuple[float, str]] = [
         (1, "less than 1km"),
