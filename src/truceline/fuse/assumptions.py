@@ -4,6 +4,7 @@ Rates are occurrences *reported* per square kilometre and hour where nothing els
 observations soon outweigh them (`local_rates`).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from truceline.agreement import Assumption
 from truceline.kernels.density import active_cell_days
-from truceline.observation import TAXONOMY, term
+from truceline.observation import term
 
 Array = npt.NDArray[np.float64]
 
@@ -97,12 +98,11 @@ CONFLICT = {
 }
 
 
-def agreement_of_kinds() -> tuple[tuple[str, ...], Array]:
-    """The terms, and how likely another account of the same occurrence names each: symmetric, 1 on the diagonal.
+def agreement_of_kinds(terms: Sequence[str]) -> Array:
+    """How likely another account of one occurrence names each of the terms: symmetric, 1 on the diagonal.
 
     The last row and column stand for "something else", which agrees with nothing.
     """
-    terms = tuple(TAXONOMY)
     out = np.zeros((len(terms) + 1, len(terms) + 1))
     for i, a in enumerate(terms):
         for j, b in enumerate(terms):
@@ -112,7 +112,7 @@ def agreement_of_kinds() -> tuple[tuple[str, ...], Array]:
                 out[i, j] = MISNAMED.value
             elif stream(a) == stream(b) is not None:
                 out[i, j] = MISHEARD.value
-    return terms, out
+    return out
 
 
 class Origin(NamedTuple):

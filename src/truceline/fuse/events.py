@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from truceline.fuse.assumptions import REPEAT
+from truceline.fuse.assumptions import REPEAT, agreement_of_kinds
 from truceline.fuse.columns import Groups, coded
 from truceline.fuse.fires import fires
 from truceline.fuse.occurrences import Occurrences, kinds_of
@@ -63,8 +63,10 @@ def fuse_events(occurred: Occurrences) -> Events:
 
     Position of accounts: weighted by information. Observations that give exactly the same point and ellipse (a
     gazetteer's entry, a camera's fixed aim) share one source of error and count once, so ten reports from one
-    village are no surer of the spot than one. Position of satellite fires: the mean of the pixels, and the
-    ellipse covers them. Time: intersection of intervals, instants weighted by information, equal ones once.
+    village are no surer of the spot than one; several points of one instrument or post (or, where that is unknown,
+    of one source) are averaged, and only those of different ones make the ellipse smaller. Position of satellite fires: the mean of the pixels, and the
+    ellipse covers them. Time: instants weighted by information, equal
+    ones once; the intersection of the sources' intervals, where a source's first account is what dates the event.
     """
     n = len(occurred.at_s)
     label, ratio = np.empty(n, np.int64), np.full(n, np.nan)
@@ -89,7 +91,7 @@ def fuse_events(occurred: Occurrences) -> Events:
 def _merge_accounts(occurred: Occurrences, rows: Ints) -> tuple[Ints, Array, Array]:
     """Each account's event as the row of its first, its strongest tie in it, and what each event's say jointly."""
     table = occurred.table.take(pa.array(rows))
-    said = occurred.statements(rows, kinds_of(table))
+    said = occurred.statements(rows, kinds_of(table, occurred.terms))
     worth = np.flatnonzero(_can_link(said))
     i, j, tie = links(occurred.statements(rows[worth], said.kinds[worth]), _GATE)
     i, j = worth[i], worth[j]
@@ -100,9 +102,11 @@ def _merge_accounts(occurred: Occurrences, rows: Ints) -> tuple[Ints, Array, Arr
         place=_codes(*said[:5]),
         moment=_codes(said.at_s, said.var_s),
         account=np.where(text < 0, -1, _codes(source, text)),
+        source=source,
+        voice=_codes(source, sensor),
         sensor=np.where(sensor < 0, -1, _codes(source, sensor)),
     )
-    root, joint = merged(said, same, i, j, float(np.log(REPEAT.value)))
+    root, joint = merged(said, same, agreement_of_kinds(occurred.terms), i, j, float(np.log(REPEAT.value)))
     ties = np.full(len(rows), np.nan)
     kept = root[i] == root[j]
     for end in (i[kept], j[kept]):
@@ -128,13 +132,11 @@ def _merge_accounts(occurred: Occurrences, rows: Ints) -> tuple[Ints, Array, Arr
 def _can_link(said: Statements) -> npt.NDArray[np.bool_]:
     """Whether any other account could be as near as to make one of two; a report of a whole region cannot.
 
-    An upper bound of the log ratio with any other: as if that one were exact, of the same kind and of the
-    least rate there is.
+    An upper bound of the log ratio with any other: as if that one were exact, of the same kind and not rifer.
     """
     area = 2 * np.pi * np.sqrt(said.var_e * said.var_n - said.cov_en**2) / 1e6  # km2
     length = np.where(np.isinf(said.var_s), said.ends_s - said.begins_s, np.sqrt(2 * np.pi * said.var_s)) / 3600.0
-    rate = 0.5 * (said.log_rate + said.log_rate.min(initial=np.inf))
-    return np.asarray(-np.log(area * length) - rate > 0)
+    return np.asarray(-np.log(area * length) - said.log_rate > 0)
 
 
 def _codes(*columns: npt.NDArray[np.generic]) -> Ints:

@@ -19,7 +19,7 @@ from truceline.fuse.assumptions import LEADING, ORIGINS, ROOT_M, SET_BY_IMPACT_D
 from truceline.fuse.columns import Groups, chosen, coded, single, whole
 from truceline.fuse.events import Events, named
 from truceline.fuse.kinds import LEAST, either, pooled
-from truceline.fuse.occurrences import TERMS, Occurrences, kinds_of
+from truceline.fuse.occurrences import Occurrences, kinds_of
 from truceline.fuse.tables import against, assembled, where
 from truceline.kernels.episode import Descent, Happenings, episodes
 from truceline.observation import to_numpy
@@ -90,7 +90,7 @@ def _episodes(fused: Events, rows: Ints, streams: Ints, by: Descent) -> Ints:
     vague = taken[6] - taken[5] > VAGUE_H * 3600.0
     order = np.lexsort((np.arange(len(rows)), fused.at_s[rows], vague, streams[rows] == _FIRE))
     root = np.empty(len(rows), np.int64)
-    root[order] = order[episodes(Happenings(*(array[order] for array in taken)), by)]
+    root[order] = order[episodes(Happenings(*(array[order] for array in taken)), by, VAGUE_H * 3600.0)]
     return root
 
 
@@ -176,14 +176,15 @@ def _kind(
     place = np.cumsum(many) - 1
     rows = np.flatnonzero(many[led.group])
     part = Groups(place[led.group[rows]], int(many.sum()))
-    kinds = pooled(kinds_of(events.take(pa.array(leaders[rows]))), part, np.zeros(len(rows), np.int64))
+    stated = kinds_of(events.take(pa.array(leaders[rows])), occurred.terms)
+    kinds = pooled(stated, occurred.terms, part, np.zeros(len(rows), np.int64))
     confidence[many] = kinds.confidence
     what = led.most(codes[leaders], size[leaders])
     what[many] = len(words) + kinds.what
-    pool = columns.likelihoods(kinds.table, list(TERMS), LEAST)
+    pool = columns.likelihoods(kinds.table, list(occurred.terms), LEAST)
     alone = events["alternatives"].combine_chunks().take(pa.array(head))
     return {
-        "what": pa.array([*words, *TERMS], pa.string()).take(pa.array(what)),
+        "what": pa.array([*words, *occurred.terms], pa.string()).take(pa.array(what)),
         "confidence": single(confidence),
         "alternatives": either(alone, pool, many, place),
     }

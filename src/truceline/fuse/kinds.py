@@ -7,14 +7,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from truceline.fuse.columns import Groups
-from truceline.fuse.occurrences import TERMS
+from truceline.kernels.merge import UNNAMED
 from truceline.observation import LIKELIHOODS
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-#: Nobody excludes a kind by not naming it: the least likelihood an account gives to a kind others name.
-_UNNAMED = 0.02
 #: As many sources multiply their likelihoods; more of them repeat each other.
 _MOST_SOURCES = 3
 #: A general term gives way to its special ones when accounts that name them carry this much of its weight.
@@ -24,12 +22,12 @@ LEAST = 0.005
 
 
 class Kinds(NamedTuple):
-    what: Ints  # index of TERMS; -1 where something not in the taxonomy is likeliest
+    what: Ints  # index of the terms
     confidence: Array
     table: Array  # (groups, terms) the likelihoods, the chosen kind's set to 0
 
 
-def pooled(kinds: Array, groups: Groups, sources: Ints) -> Kinds:
+def pooled(kinds: Array, terms: tuple[str, ...], groups: Groups, sources: Ints) -> Kinds:
     """The kind of each group: likelihoods multiplied over sources, averaged (as logs) over accounts of one.
 
     An account that names a general term supports the special ones that others name ("explosion" and
@@ -45,8 +43,8 @@ def pooled(kinds: Array, groups: Groups, sources: Ints) -> Kinds:
     """
     mean = _by_group(kinds, groups)
     kinds = kinds.copy()
-    for i, general in enumerate(TERMS):
-        special = [j for j, name in enumerate(TERMS) if name.startswith(general + ".")]
+    for i, general in enumerate(terms):
+        special = [j for j, name in enumerate(terms) if name.startswith(general + ".")]
         if not special:
             continue
         weight = mean[:, special]
@@ -60,13 +58,13 @@ def pooled(kinds: Array, groups: Groups, sources: Ints) -> Kinds:
     named[:, -1] = True
     voices = np.bincount(np.unique(np.stack([groups.group, sources]), axis=1)[0], minlength=groups.count)
     weight = np.minimum(voices, _MOST_SOURCES) / groups.size
-    log = _by_group(np.log(np.maximum(kinds, _UNNAMED)), groups) * (weight * groups.size)[:, None]
+    log = _by_group(np.log(np.maximum(kinds, UNNAMED)), groups) * (weight * groups.size)[:, None]
     log = np.where(named, log, -np.inf)
     chance = np.exp(log - log.max(axis=1, keepdims=True, initial=-np.inf))
     chance /= chance.sum(axis=1, keepdims=True)
     listed = chance[:, :-1]
     # of equally likely terms the most special one
-    depth = np.array([name.count(".") for name in TERMS])
+    depth = np.array([name.count(".") for name in terms])
     what = np.argmax(np.round(listed, 6) + 1e-7 * depth, axis=1) if groups.count else np.empty(0, np.int64)
     rows = np.arange(groups.count)
     rest = listed.copy()

@@ -20,7 +20,7 @@ from truceline.fuse.assumptions import (
 )
 from truceline.fuse.columns import coded, rows_of
 from truceline.kernels.likelihood import Statements
-from truceline.observation import ids, to_numpy
+from truceline.observation import TAXONOMY, ids, to_numpy
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -35,8 +35,6 @@ COLUMNS = (
     *("weapon", "at", "at_sigma_s", "until", "lon", "lat", "major_m", "minor_m", "tilt_deg", "count", "count_max"),
     *("killed", "injured", "text", "release", "firms_frp"),
 )
-
-TERMS, AGREEMENT = agreement_of_kinds()
 
 #: An interval shorter than this is no less likely to hold the occurrence, seconds.
 _LEAST_INTERVAL_S = 60.0
@@ -58,6 +56,7 @@ class Occurrences(NamedTuple):
     begins_s: Array  # of the interval; -inf, inf for an instant
     ends_s: Array
     log_rate: Array  # of other occurrences like it round there, per km2 and hour
+    terms: tuple[str, ...]  # what occurrences can be: the taxonomy's terms and those the rows name
     left_out: dict[str, int]  # observations that state no occurrence, by why
 
     def statements(self, rows: Ints, kinds: Array | None = None) -> Statements:
@@ -65,7 +64,7 @@ class Occurrences(NamedTuple):
         if kinds is None:
             kinds = expected = np.ones((len(rows), 1))
         else:
-            expected = kinds @ AGREEMENT
+            expected = kinds @ agreement_of_kinds(self.terms)
         arrays = (self.east_m, self.north_m, self.var_e, self.cov_en, self.var_n)
         times = (self.at_s, self.var_s, self.begins_s, self.ends_s)
         taken = [array[rows] for array in (*arrays, *times)]
@@ -75,8 +74,7 @@ class Occurrences(NamedTuple):
 def gather(observations: pa.Table, frame: Frame) -> Occurrences:
     """The observations that state an occurrence, sorted, and what they state.
 
-    Times: with `until`, the interval [at, until], widened by twice the error of its ends; else the instant
-    `at` with its error, or with that of `AT_SIGMA_S` where none is stated. Positions: the ellipse, or
+    Times: with `until`, the interval [at, until], wider by the error of its ends; else the instant `at` with its error, or with that of `AT_SIGMA_S` where none is stated. Positions: the ellipse, or
     `POSITION_SIGMA_M` where none is stated, never less than `LEAST_SIGMA_M`. Without a position or a time NaN:
     such rows are occurrences, but like no other.
     """
@@ -101,6 +99,7 @@ def gather(observations: pa.Table, frame: Frame) -> Occurrences:
         *(table, streams[rows], kinds[rows] == _index(kind_words, "hotspot")),
         *(*where, *when),
         log_rate=local_rates(streams[rows], where[0], where[1], when[0]),
+        terms=_terms(table),
         left_out=left_out,
     )
 
@@ -122,36 +121,45 @@ def _when(table: pa.Table, otherwise_s: Array) -> tuple[Array, Array, Array, Arr
     at, until = to_numpy(table["at"]), to_numpy(table["until"])
     sigma = to_numpy(table["at_sigma_s"]).astype(np.float64)
     interval = until > at  # False for NaN
-    wider = 2.0 * np.nan_to_num(sigma)
-    wider = np.maximum(wider, (_LEAST_INTERVAL_S - (until - at)) / 2)
-    begins = np.where(interval, at - wider, -np.inf)
-    ends = np.where(interval, until + wider, np.inf)
+    middle, length = (at + until) / 2, np.maximum(until - at, _LEAST_INTERVAL_S)
+    # uniform over the interval, its ends blurred: as uniform over one of the same variance, to a second
+    half = np.round(np.sqrt(length**2 / 4 + 3 * np.nan_to_num(sigma) ** 2))
+    begins, ends = np.where(interval, middle - half, -np.inf), np.where(interval, middle + half, np.inf)
     sigma = np.where(np.isnan(sigma) | (sigma <= 0), otherwise_s, sigma)
-    return np.where(interval, (at + until) / 2, at), np.where(interval, np.inf, sigma**2), begins, ends
+    return np.where(interval, middle, at), np.where(interval, np.inf, sigma**2), begins, ends
 
 
-def kinds_of(table: pa.Table) -> Array:
-    """(n, terms + 1) the probability each row gives to each of `TERMS`, and to something else.
+def _terms(table: pa.Table) -> tuple[str, ...]:
+    named = {*coded(table["what"])[1], *coded(_flat(table["alternatives"]).field("key"))[1]}
+    listed = [name for name in TAXONOMY if stream(name)]
+    return (*listed, *sorted(name for name in named if stream(name) and name not in TAXONOMY))
 
-    A term that is not listed counts as its longest listed prefix. A row without a confidence gives `CONFIDENCE`
+
+def _flat(maps: pa.ChunkedArray) -> pa.Array:
+    """The (key, value) pairs of a map column, as structs, row after row."""
+    array = maps.cast(_AS_LIST).combine_chunks()
+    return (pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array).flatten()
+
+
+def kinds_of(table: pa.Table, terms: tuple[str, ...]) -> Array:
+    """(n, terms + 1) the probability each row gives to each of `terms`, and to something else.
+
+    A term that is not one of them counts as something else. A row without a confidence gives `CONFIDENCE`
     to its kind, or what its alternatives leave. Rows of more than 1 in all are scaled down to 1.
     """
-    out = np.zeros((len(table), len(TERMS) + 1))
+    out = np.zeros((len(table), len(terms) + 1))
     if not len(table):
         return out
     rows = np.arange(len(table))
-    maps = table["alternatives"].combine_chunks()
-    if isinstance(maps, pa.ChunkedArray):
-        maps = pa.concat_arrays(maps.chunks)
-    lengths = np.nan_to_num(to_numpy(pc.list_value_length(maps.cast(_AS_LIST)))).astype(np.int64)
-    pairs = maps.cast(_AS_LIST).flatten()
+    lengths = np.nan_to_num(to_numpy(pc.list_value_length(table["alternatives"].cast(_AS_LIST)))).astype(np.int64)
+    pairs = _flat(table["alternatives"])
     codes, words = coded(pairs.field("key"))
     chance = to_numpy(pairs.field("value")).astype(np.float64)
-    np.add.at(out, (np.repeat(rows, lengths), _columns(words)[codes]), np.nan_to_num(chance))
+    np.add.at(out, (np.repeat(rows, lengths), _columns(words, terms)[codes]), np.nan_to_num(chance))
     stated = to_numpy(table["confidence"]).astype(np.float64)
     rest = np.minimum(CONFIDENCE, np.maximum(1.0 - out.sum(axis=1), 0.0))
     codes, words = coded(table["what"])
-    out[rows, _columns(words)[codes]] += np.where(np.isnan(stated), rest, np.clip(stated, 0.0, 1.0))
+    out[rows, _columns(words, terms)[codes]] += np.where(np.isnan(stated), rest, np.clip(stated, 0.0, 1.0))
     out /= np.maximum(out.sum(axis=1, keepdims=True), 1.0)
     out[:, -1] += 1.0 - out.sum(axis=1)
     return out
@@ -160,11 +168,7 @@ def kinds_of(table: pa.Table) -> Array:
 _AS_LIST = pa.list_(pa.struct([("key", pa.string()), ("value", pa.float32())]))
 
 
-def _columns(words: list[str]) -> Ints:
-    """Which column each term is, by its longest listed prefix; the last for terms of no listed head."""
-    out = []
-    for word in words:
-        while word and word not in TERMS:
-            word = word.rpartition(".")[0]
-        out.append(TERMS.index(word) if word else len(TERMS))
-    return np.array(out, np.int64)
+def _columns(words: list[str], terms: tuple[str, ...]) -> Ints:
+    """Which column each word is; the last for words that are no term."""
+    column = {name: i for i, name in enumerate(terms)}
+    return np.array([column.get(word, len(terms)) for word in words], np.int64)

@@ -15,7 +15,7 @@ from truceline.fuse.assumptions import CONFLICT, stream
 from truceline.fuse.columns import Groups, chosen, coded, single, whole
 from truceline.fuse.events import Events
 from truceline.fuse.kinds import LEAST, either, pooled
-from truceline.fuse.occurrences import TERMS, Occurrences, kinds_of
+from truceline.fuse.occurrences import Occurrences, kinds_of
 from truceline.observation import LIKELIHOODS, to_numpy
 
 if TYPE_CHECKING:
@@ -104,13 +104,14 @@ def _kind(occurred: Occurrences, fused: Events, groups: Groups) -> dict[str, Any
     place = np.cumsum(many) - 1
     rows = np.flatnonzero(many[fused.event])
     accounts = Groups(place[fused.event[rows]], int(many.sum()))
-    kinds = pooled(kinds_of(table.take(pa.array(rows))), accounts, coded(table["source"])[0][rows])
+    stated = kinds_of(table.take(pa.array(rows)), occurred.terms)
+    kinds = pooled(stated, occurred.terms, accounts, coded(table["source"])[0][rows])
     confidence[many] = kinds.confidence
     what = codes[fused.first]
     what[many] = len(words) + kinds.what
-    pool = columns.likelihoods(kinds.table, list(TERMS), LEAST)
+    pool = columns.likelihoods(kinds.table, list(occurred.terms), LEAST)
     return {
-        "what": pa.array([*words, *TERMS], pa.string()).take(pa.array(what)),
+        "what": pa.array([*words, *occurred.terms], pa.string()).take(pa.array(what)),
         "confidence": single(confidence),
         "alternatives": either(of_one["alternatives"].combine_chunks(), pool, many, place),
     }

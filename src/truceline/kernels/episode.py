@@ -76,75 +76,78 @@ def _meet(a, b, c, e, apart):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _log_origin(h, by, p, c):  # type: ignore[no-untyped-def]
-    """Log of p(child c | of parent p) / p(child c | something new), -inf where it cannot be; squared distance."""
+def _log_origin(h, by, p, c, gate):  # type: ignore[no-untyped-def]
+    """Log of p(child c | of parent p) / p(child c | something new), -inf where it cannot be."""
     sp, sc = h.stream[p], h.stream[c]
-    total = 0.0
-    after = by.after[sp, sc]
-    if not _meet(h.begins_s[p], h.ends_s[p], h.begins_s[c], h.ends_s[c], by.apart_s[sp, sc]):
-        return -inf, 0.0
-    for part in range(by.rate.shape[2]):
-        if by.rate[sp, sc, part] > 0.0:
-            decay = by.decay_s[sp, sc, part]
-            total += offspring_rate(
-                by.rate[sp, sc, part], decay, after, h.begins_s[p], h.ends_s[p], h.begins_s[c], h.ends_s[c]
-            )
-    if not total > 0.0:
-        return -inf, 0.0
     extra = by.spread_m[sp, sc] ** 2
     see, snn = h.var_e[p] + h.var_e[c] + extra, h.var_n[p] + h.var_n[c] + extra
     sen = h.cov_en[p] + h.cov_en[c]
     e, n = h.east_m[p] - h.east_m[c], h.north_m[p] - h.north_m[c]
     determinant = see * snn - sen * sen
     squared = (snn * e * e - 2.0 * sen * e * n + see * n * n) / determinant
-    space = -0.5 * squared - log(2.0 * pi * sqrt(determinant)) + log(1e6)  # per km2
-    return log(total) + space - h.log_rate[c], squared
+    a, b, begins, ends = h.begins_s[p], h.ends_s[p], h.begins_s[c], h.ends_s[c]
+    if not (squared <= gate * gate and _meet(a, b, begins, ends, by.apart_s[sp, sc])):
+        return -inf
+    rate = 0.0
+    for part in range(by.rate.shape[2]):
+        if by.rate[sp, sc, part] > 0.0:
+            decay = by.decay_s[sp, sc, part]
+            rate += offspring_rate(by.rate[sp, sc, part], decay, by.after[sp, sc], a, b, begins, ends)
+    if not rate > 0.0:
+        return -inf
+    return log(rate * 1e6 / (2.0 * pi * sqrt(determinant))) - 0.5 * squared - h.log_rate[c]  # per km2 and hour
 
 
 @njit(cache=True)
-def _parents(grid, h, begins, ends, by, gate, threshold):  # type: ignore[no-untyped-def]
-    """Each event's most likely parent and its log ratio; -1 where something new is likelier."""
-    n = len(h.stream)
-    parent, best = np.full(n, -1, np.int64), np.full(n, -np.inf)
+def _parents(grid, h, ends, reach, by, gate, threshold):  # type: ignore[no-untyped-def]
+    """Each event's most likely parent, -1 where something new is likelier. `h` is in the order of the grid."""
+    begins = h.begins_s
+    parent, best = np.full(len(begins), -1, np.int64), np.full(len(begins), -np.inf)
     left, right, cursor = np.empty(BATCH, np.int64), np.empty(BATCH, np.int64), start(grid)
-    east, north = h.east_m[grid.order], h.north_m[grid.order]
     found = BATCH
     while found == BATCH:
-        found = candidates(grid, east, north, begins, ends, cursor, left, right)
+        found = candidates(grid, h.east_m, h.north_m, begins, ends, cursor, left, right)
         for k in range(found):
             i, j = left[k], right[k]
-            if begins[i] > ends[j] or begins[j] > ends[i]:
+            e, n = h.east_m[i] - h.east_m[j], h.north_m[i] - h.north_m[j]
+            if e * e + n * n > reach[i] ** 2 + reach[j] ** 2 or begins[i] > ends[j] or begins[j] > ends[i]:
                 continue
-            a, b = grid.order[i], grid.order[j]
-            p, c = min(a, b), max(a, b)
+            p, c = (i, j) if grid.order[i] < grid.order[j] else (j, i)
             if not by.rate[h.stream[p], h.stream[c], 0] > 0.0:
                 continue
-            value, squared = _log_origin(h, by, p, c)
-            if not (value > threshold and squared <= gate * gate):
-                continue
-            if value > best[c] or (value == best[c] and p < parent[c]):
+            value = _log_origin(h, by, p, c, gate)
+            p = grid.order[p]
+            if value > threshold and (value > best[c] or (value == best[c] and p < parent[c])):
                 parent[c], best[c] = p, value
-    return parent, best
+    return parent
 
 
 @njit(cache=True)
-def _trees(h, by, parent):  # type: ignore[no-untyped-def]
+def _trees(h, by, parent, vague_s):  # type: ignore[no-untyped-def]
     root = np.arange(len(parent))
     for c in range(len(parent)):
         if parent[c] >= 0:
-            r = root[parent[c]]
+            p, r = parent[c], root[parent[c]]
+            begins, ends = h.begins_s[c], h.ends_s[c]
+            if h.ends_s[p] - h.begins_s[p] > vague_s and not _meet(
+                h.begins_s[r], h.ends_s[r], begins, ends, by.apart_s[h.stream[r], h.stream[c]]
+            ):
+                continue
             e, n = h.east_m[c] - h.east_m[r], h.north_m[c] - h.north_m[r]
             if e * e + n * n <= by.root_m[h.stream[c]] ** 2:
                 root[c] = r
     return root
 
 
-def episodes(happenings: Happenings, by: Descent, gate: float = 4.0, threshold: float = 0.0) -> Ints:
+def episodes(
+    happenings: Happenings, by: Descent, vague_s: float = np.inf, gate: float = 4.0, threshold: float = 0.0
+) -> Ints:
     """The first event, in the order given, of each event's episode.
 
     An event's parent is the earlier row with the greatest log ratio above `threshold`, of equal ones the
     earliest row, within `gate` sigmas of distance. An event farther than `root_m` from its episode's first one
-    begins its own, so that episodes do not wander. NaN anywhere makes an event an episode of its own.
+    begins its own, so that episodes do not wander; and so does one whose parent's interval is longer than
+    `vague_s`, unless it meets that first one's interval too. NaN anywhere makes an event an episode of its own.
     """
     h = happenings
     widest = np.maximum(by.spread_m.max(axis=0), by.spread_m.max(axis=1))[h.stream]
@@ -152,6 +155,8 @@ def episodes(happenings: Happenings, by: Descent, gate: float = 4.0, threshold: 
     reach = gate * np.sqrt(half + np.hypot(spread, h.cov_en) + widest**2 / 2)
     length = h.ends_s - h.begins_s + by.horizon_s[h.stream]
     grid = build(h.east_m, h.north_m, h.begins_s, length, reach)
-    begins = h.begins_s[grid.order]
-    parent, _ = _parents(grid, h, begins, begins + length[grid.order], by, gate, threshold)
-    return np.asarray(_trees(h, by, parent))
+    ordered = Happenings(*(array[grid.order] for array in h))
+    ends = ordered.begins_s + length[grid.order]
+    parent = np.full(len(h.stream), -1, np.int64)
+    parent[grid.order] = _parents(grid, ordered, ends, reach[grid.order], by, gate, threshold)
+    return np.asarray(_trees(h, by, parent, vague_s))

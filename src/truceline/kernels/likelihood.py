@@ -103,7 +103,8 @@ def log_ratio(s, i, j):  # type: ignore[no-untyped-def]
     """Log of p(statements i and j | one occurrence) / p(the same | two of them).
 
     Positions, times and kinds count as independent given the occurrence. -inf for different groups, for times
-    that cannot meet and kinds that exclude each other; NaN never.
+    that cannot meet and kinds that exclude each other; NaN never. Of two rates the greater counts: what they
+    share may be of either's kind.
     """
     if s.group[i] != s.group[j]:
         return -inf
@@ -118,4 +119,4 @@ def log_ratio(s, i, j):  # type: ignore[no-untyped-def]
         return -inf
     space = -0.5 * squared - log(2.0 * pi) - 0.5 * log(see * snn - sen * sen) + log(1e6)  # per km2
     time = log_time(s, i, j) + log(3600.0)  # per hour
-    return space + time + log(alike) - 0.5 * (s.log_rate[i] + s.log_rate[j])
+    return space + time + log(alike) - max(s.log_rate[i], s.log_rate[j])

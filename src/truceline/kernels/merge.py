@@ -17,84 +17,155 @@ from truceline.kernels.grid import Floats, Ints
 from truceline.kernels.likelihood import Statements, log_ratio
 
 
+#: The least likelihood an account gives to a kind that others name.
+UNNAMED = 0.02
+
+
 class Sameness(NamedTuple):
     """(n,) codes 0, 1, … that say what statements share, and so what is no second opinion."""
 
     place: Ints  # one position and ellipse: one source of error in space
     moment: Ints  # one instant and error: one source of error in time
     account: Ints  # one text of one source; at two places it speaks of two occurrences; -1: no text
+    voice: Ints  # one instrument or post or, where unknown, source: errors in common, averaged and not added up
+    source: Ints  # of its intervals the one that ends first dates the occurrence: later accounts repeat
     sensor: Ints  # one instrument, post or outlet, which rarely records one occurrence twice; -1: unknown
 
 
+class Seen(NamedTuple):
+    """Scratch: which codes were met, and by which statement; indexed by code."""
+
+    place: Ints
+    moment: Ints
+    account: Ints
+    voice: Ints
+    source: Ints
+    sensor: Ints
+    places: Ints  # how many places, moments a voice has stated
+    moments: Ints
+    account_place: Ints
+    stamp: Ints  # (1,) the mark in use
+    latest_s: Floats  # by cluster: the last begin, the first end of its intervals
+    earliest_s: Floats
+
+
 @njit(cache=True)
-def _restate(s, c, same, root, following, place_seen, moment_seen, stamp):  # type: ignore[no-untyped-def]
-    """Write into c[root] what the statements of its cluster say together; how many they are."""
-    members = 0
-    wee = wen = wnn = we = wn = wt = wta = rate = 0.0
-    begins, ends = -np.inf, np.inf
-    c.kinds[root, :] = 0.0
-    c.expected[root, :] = 0.0
+def _restate_place(s, c, same, root, following, seen, stamp):  # type: ignore[no-untyped-def]
+    """Position: information averaged over the distinct places of a voice, added over voices."""
     m = root
     while m >= 0:
-        members += 1
-        rate += s.log_rate[m]
-        for k in range(s.kinds.shape[1]):
-            c.kinds[root, k] += s.kinds[m, k]
-            c.expected[root, k] += s.expected[m, k]
-        if place_seen[same.place[m]] != stamp:  # the same place again adds nothing
-            place_seen[same.place[m]] = stamp
-            determinant = s.var_e[m] * s.var_n[m] - s.cov_en[m] ** 2
-            iee, ien, inn = s.var_n[m] / determinant, -s.cov_en[m] / determinant, s.var_e[m] / determinant
+        seen.places[same.voice[m]] = 0
+        seen.moments[same.voice[m]] = 0
+        m = following[m]
+    m = root
+    while m >= 0:
+        if seen.place[same.place[m]] < stamp:
+            seen.place[same.place[m]] = stamp + m
+            seen.places[same.voice[m]] += 1
+        if s.var_s[m] < np.inf and seen.moment[same.moment[m]] < stamp:
+            seen.moment[same.moment[m]] = stamp + m
+            seen.moments[same.voice[m]] += 1
+        m = following[m]
+    wee = wen = wnn = we = wn = wt = wta = 0.0
+    m = root
+    while m >= 0:
+        if seen.place[same.place[m]] == stamp + m:  # the same place again adds nothing
+            share = 1.0 / (s.var_e[m] * s.var_n[m] - s.cov_en[m] ** 2) / seen.places[same.voice[m]]
+            iee, ien, inn = s.var_n[m] * share, -s.cov_en[m] * share, s.var_e[m] * share
             e, n = s.east_m[m] - s.east_m[root], s.north_m[m] - s.north_m[root]
             wee, wen, wnn = wee + iee, wen + ien, wnn + inn
             we, wn = we + iee * e + ien * n, wn + ien * e + inn * n
-        if s.var_s[m] < np.inf and moment_seen[same.moment[m]] != stamp:
-            moment_seen[same.moment[m]] = stamp
-            wt += 1.0 / s.var_s[m]
-            wta += (s.at_s[m] - s.at_s[root]) / s.var_s[m]
-        begins, ends = max(begins, s.begins_s[m]), min(ends, s.ends_s[m])
+        if s.var_s[m] < np.inf and seen.moment[same.moment[m]] == stamp + m:
+            share = 1.0 / s.var_s[m] / seen.moments[same.voice[m]]
+            wt, wta = wt + share, wta + share * (s.at_s[m] - s.at_s[root])
         m = following[m]
     determinant = wee * wnn - wen * wen
     c.var_e[root], c.cov_en[root], c.var_n[root] = wnn / determinant, -wen / determinant, wee / determinant
     c.east_m[root] = s.east_m[root] + c.var_e[root] * we + c.cov_en[root] * wn
     c.north_m[root] = s.north_m[root] + c.cov_en[root] * we + c.var_n[root] * wn
-    c.begins_s[root], c.ends_s[root] = begins, ends
     if wt > 0.0:
         c.at_s[root], c.var_s[root] = s.at_s[root] + wta / wt, 1.0 / wt
-    c.log_rate[root] = rate / members
-    c.kinds[root, :] /= members
-    c.expected[root, :] /= members
-    return members
 
 
 @njit(cache=True)
-def _contradict(same, a, b, following, account_seen, account_place, stamp):  # type: ignore[no-untyped-def]
+def _restate_interval(s, c, same, root, following, seen):  # type: ignore[no-untyped-def]
+    """Interval: what the sources' first accounts have in common."""
+    m = root
+    while m >= 0:
+        seen.source[same.source[m]] = m
+        m = following[m]
+    m = root
+    while m >= 0:
+        f = seen.source[same.source[m]]
+        if s.ends_s[m] < s.ends_s[f] or (s.ends_s[m] == s.ends_s[f] and s.begins_s[m] > s.begins_s[f]):
+            seen.source[same.source[m]] = m
+        m = following[m]
+    begins, ends = -np.inf, np.inf
+    m = root
+    while m >= 0:
+        f = seen.source[same.source[m]]
+        begins, ends = max(begins, s.begins_s[f]), min(ends, s.ends_s[f])
+        m = following[m]
+    c.begins_s[root], c.ends_s[root] = begins, ends
+
+
+@njit(cache=True)
+def _restate_kind(s, c, root, following, agreement):  # type: ignore[no-untyped-def]
+    """Kind: likelihoods averaged as logs over the kinds that any account names; the rate averaged as a log."""
+    members, rate, mass = 0, 0.0, 0.0
+    kinds = s.kinds.shape[1]
+    c.kinds[root, :] = 0.0
+    named = np.zeros(kinds, np.bool_)
+    m = root
+    while m >= 0:
+        members += 1
+        rate += s.log_rate[m]
+        for k in range(kinds):
+            named[k] |= s.kinds[m, k] > 0.0 and agreement[k, k] > 0.0
+            c.kinds[root, k] += np.log(max(s.expected[m, k], UNNAMED))
+            mass += s.kinds[m, k] if agreement[k, k] > 0.0 else 0.0
+        m = following[m]
+    whole = 0.0
+    for k in range(kinds):
+        c.kinds[root, k] = np.exp(c.kinds[root, k] / members) if named[k] else 0.0
+        whole += c.kinds[root, k]
+    c.expected[root, :] = 0.0
+    for k in range(kinds):
+        if c.kinds[root, k] > 0.0:
+            c.kinds[root, k] *= mass / members / whole
+            for other in range(kinds):
+                c.expected[root, other] += c.kinds[root, k] * agreement[k, other]
+    c.log_rate[root] = rate / members
+
+
+@njit(cache=True)
+def _contradict(same, a, b, following, seen, stamp):  # type: ignore[no-untyped-def]
     """Whether one account stands in both clusters with two places."""
     m = a
     while m >= 0:
         if same.account[m] >= 0:
-            account_seen[same.account[m]] = stamp
-            account_place[same.account[m]] = same.place[m]
+            seen.account[same.account[m]] = stamp
+            seen.account_place[same.account[m]] = same.place[m]
         m = following[m]
     m = b
     while m >= 0:
         k = same.account[m]
-        if k >= 0 and account_seen[k] == stamp and account_place[k] != same.place[m]:
+        if k >= 0 and seen.account[k] == stamp and seen.account_place[k] != same.place[m]:
             return True
         m = following[m]
     return False
 
 
 @njit(cache=True)
-def _share_sensor(same, a, b, following, sensor_seen, stamp):  # type: ignore[no-untyped-def]
+def _share_sensor(same, a, b, following, seen, stamp):  # type: ignore[no-untyped-def]
     m = a
     while m >= 0:
         if same.sensor[m] >= 0:
-            sensor_seen[same.sensor[m]] = stamp
+            seen.sensor[same.sensor[m]] = stamp
         m = following[m]
     m = b
     while m >= 0:
-        if same.sensor[m] >= 0 and sensor_seen[same.sensor[m]] == stamp:
+        if same.sensor[m] >= 0 and seen.sensor[same.sensor[m]] == stamp:
             return True
         m = following[m]
     return False
@@ -119,53 +190,57 @@ def _neighbours(n, left, right):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _merge(s, c, same, codes, left, right, threshold, log_repeat):  # type: ignore[no-untyped-def]
+def _joint_ratio(c, same, a, b, following, seen, log_repeat):  # type: ignore[no-untyped-def]
+    """Log ratio of two clusters by what each says jointly; -inf where an account keeps them apart."""
+    if max(seen.latest_s[a], seen.latest_s[b]) >= min(seen.earliest_s[a], seen.earliest_s[b]):
+        return -np.inf  # no instant that all accounts allow
+    seen.stamp[0] += 1
+    if _contradict(same, a, b, following, seen, seen.stamp[0]):
+        return -np.inf
+    ratio = log_ratio(c, a, b)
+    return ratio + log_repeat if _share_sensor(same, a, b, following, seen, seen.stamp[0]) else ratio
+
+
+@njit(cache=True)
+def _merge(s, c, same, seen, agreement, left, right, threshold, log_repeat):  # type: ignore[no-untyped-def]
     n = len(s.at_s)
     parent, following, last = np.arange(n), np.full(n, -1, np.int64), np.arange(n)
-    version, seen = np.zeros(n, np.int64), np.full(n, -1, np.int64)
-    place_seen, moment_seen = np.full(codes[0], -1, np.int64), np.full(codes[1], -1, np.int64)
-    account_seen, account_place = np.full(codes[2], -1, np.int64), np.empty(codes[2], np.int64)
-    sensor_seen = np.full(codes[3], -1, np.int64)
+    version, met = np.zeros(n, np.int64), np.full(n, -1, np.int64)
     first, other = _neighbours(n, left, right)
-    stamp = np.int64(0)
-    heap = [(0.0, np.int64(0), np.int64(0), np.int64(0), np.int64(0)) for _ in range(0)]
+    zero = np.int64(0)
+    heap = [(0.0, zero, zero, zero, zero) for _ in range(0)]
     for k in range(len(left)):
         i, j = min(left[k], right[k]), max(left[k], right[k])
-        stamp += 1
-        if not _contradict(same, i, j, following, account_seen, account_place, stamp):
-            value = log_ratio(s, i, j)
-            if _share_sensor(same, i, j, following, sensor_seen, stamp):
-                value += log_repeat
-            if value > threshold:
-                heap.append((-value, i, j, np.int64(0), np.int64(0)))
+        ratio = _joint_ratio(c, same, i, j, following, seen, log_repeat)
+        if ratio > threshold:
+            heap.append((-ratio, i, j, zero, zero))
     heapify(heap)
+    mergers = 0
     while len(heap):
         _, i, j, version_i, version_j = heappop(heap)
         if parent[i] != i or parent[j] != j or version[i] != version_i or version[j] != version_j:
             continue
         parent[j] = i
+        seen.latest_s[i] = max(seen.latest_s[i], seen.latest_s[j])
+        seen.earliest_s[i] = min(seen.earliest_s[i], seen.earliest_s[j])
         following[last[i]] = j
         last[i] = last[j]
         version[i] += 1
-        stamp += 1
-        _restate(s, c, same, i, following, place_seen, moment_seen, stamp)
-        begun = stamp
+        mergers += 1
+        _restate_place(s, c, same, i, following, seen, n * mergers)
+        _restate_interval(s, c, same, i, following, seen)
+        _restate_kind(s, c, i, following, agreement)
         m = i
         while m >= 0:
             for k in range(first[m], first[m + 1]):
                 r = find(parent, other[k])
-                if r == i or seen[r] >= begun:
+                if r == i or met[r] == mergers:
                     continue
-                stamp += 1
-                seen[r] = stamp
-                if _contradict(same, i, r, following, account_seen, account_place, stamp):
-                    continue
-                value = log_ratio(c, i, r)
-                if _share_sensor(same, i, r, following, sensor_seen, stamp):
-                    value += log_repeat
-                if value > threshold:
+                met[r] = mergers
+                ratio = _joint_ratio(c, same, i, r, following, seen, log_repeat)
+                if ratio > threshold:
                     a, b = min(i, r), max(i, r)
-                    heappush(heap, (-value, a, b, version[a], version[b]))
+                    heappush(heap, (-ratio, a, b, version[a], version[b]))
             m = following[m]
     root = np.empty(n, np.int64)
     for i in range(n):
@@ -174,14 +249,23 @@ def _merge(s, c, same, codes, left, right, threshold, log_repeat):  # type: igno
 
 
 def merged(
-    statements: Statements, same: Sameness, left: Ints, right: Ints, log_repeat: float, threshold: float = 0.0
+    statements: Statements,
+    same: Sameness,
+    agreement: Floats,
+    left: Ints,
+    right: Ints,
+    log_repeat: float,
+    threshold: float = 0.0,
 ) -> tuple[Ints, Statements]:
     """Occurrences out of linked statements: the clusters that no merger would explain better.
 
     The pair of clusters with the greatest log ratio merges first, ties by the rows' order, until none is above
-    `threshold`. A cluster's ratio is that of its joint statement: position and instant weighted by
-    information, each distinct `place` and `moment` counted once; intervals intersected; kinds and rates
-    averaged. Clusters that hold one `account` at two places never merge.
+    `threshold`. A cluster's ratio is that of its joint statement. Its position and instant are weighted by
+    information, each distinct `place` and `moment` counted once, averaged over those of one `voice` and added
+    over voices. Its interval is the intersection of the sources' intervals, of each `source` the one that ends
+    first (news repeat what they told, and what they tell of was before they first told it). Its kinds are the
+    likelihoods averaged as logs, so that many accounts are no surer than each, but sharper than the vaguest.
+    Clusters that hold one `account` at two places, or intervals without an instant in common, never merge.
 
     Parameters
     ----------
@@ -189,6 +273,9 @@ def merged(
         n statements; the result's ties depend on their order, so put them into one that the data define.
     same
         What they share.
+    agreement
+        (kinds, kinds), symmetric: how likely another statement of one occurrence names each kind; with 0 on the
+        diagonal for "something else".
     left, right
         Pairs of rows that may be one (`cluster.links`); only clusters with such a pair are compared.
     log_repeat
@@ -202,6 +289,9 @@ def merged(
         At each such least row the joint statement; other rows as given.
     """
     joint = Statements(*(array.copy() for array in statements))
-    codes = np.array([int(c.max(initial=-1)) + 1 for c in same], np.int64)
-    root = _merge(statements, joint, same, codes, left, right, threshold, log_repeat)
-    return root, joint
+    codes = [int(code.max(initial=-1)) + 1 for code in same]
+    scratch = [np.full(count, -1, np.int64) for count in codes]
+    voices, accounts = codes[3], codes[2]
+    counts = (np.zeros(count, np.int64) for count in (voices, voices, accounts, 1))
+    seen = Seen(*scratch, *counts, statements.begins_s.copy(), statements.ends_s.copy())
+    return _merge(statements, joint, same, seen, agreement, left, right, threshold, log_repeat), joint
