@@ -228,9 +228,23 @@ def test_a_missing_package_is_named() -> None:
 # ---- a mission's gazetteer -----------------------------------------------------------------------------------------
 
 
+AGREEMENT = """
+id = "a"
+title = "A"
+[[party]]
+id = "p"
+name = "P"
+[[clause]]
+id = "c"
+type = "cessation"
+title = "C"
+parties = ["p"]
+"""
+
+
 def test_a_mission_s_own_gazetteer_is_among_the_files_its_picture_depends_on(village: Path) -> None:
     folder = village.parent
-    (folder / "agreement.toml").write_text('id = "a"\ntitle = "A"\nparty = []\nclause = []\n')
+    (folder / "agreement.toml").write_text(AGREEMENT)
     text = 'name = "m"\nagreement = "agreement.toml"\ngazetteer = "own.tsv"\ncentre = {lon = 10, lat = 50}\n'
     (folder / "mission.toml").write_text(text + '[[source]]\nid = "s"\nfeed = "table"\npaths = ["*.csv"]\n')
     assert "gazetteer" in hashes(folder, Mission.load(folder))

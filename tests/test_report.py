@@ -34,18 +34,33 @@ def test_counts_stand_with_their_rule_their_region_and_the_period_before(busy: R
     first = busy.summary[0]
     assert first.startswith("In Donetsk region: ")
     assert "by the rule osce-smm" in first
-    assert "In the previous reporting period: 24, in 12 incidents." in first
+    assert "In the previous reporting period: 24 at least, in 12 incidents." in first
     assert sum(tally.counted for tally in busy.regions) == busy.totals.counted
     assert busy.counting.sentence in everything(busy)
 
 
-def test_events_without_a_number_are_told_of_by_their_incidents() -> None:
-    """News says that a place was shelled, not how often: nought possible violations would be the wrong thing to say."""
+def test_events_without_a_number_make_a_lower_bound() -> None:
+    """News says that a place was shelled, not how often: it counts as one at least, and the report says "at least"."""
     edition = Edition()
     edition.incident("a")
-    edition.incident("b", at=NOON - timedelta(days=1))
+    edition.incident("b", count=3, count_max=5)
     said = edition.report().summary[0]
-    assert said.startswith("1 incident without a number that the rule osce-smm counts")
+    assert said.startswith("In Donetsk region: at least 4 possible ceasefire violations by the rule osce-smm")
+    assert "No source gives a number for 1 event." in said
+
+
+def test_a_range_stays_a_range() -> None:
+    edition = Edition()
+    edition.incident("b", count=3, count_max=5)
+    assert "3 to 5 possible ceasefire violations" in edition.report().summary[0]
+
+
+def test_what_the_rule_does_not_count_is_told_of_by_incidents() -> None:
+    edition = Edition()
+    edition.incident("drone", what="uav.reconnaissance")
+    edition.incident("b", what="uav", at=NOON - timedelta(days=1))
+    said = edition.report().summary[0]
+    assert said.startswith("1 incident of kinds that the rule osce-smm does not count")
     assert said.endswith("Donetsk region 1 (1).")
 
 

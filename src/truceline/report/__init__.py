@@ -84,8 +84,7 @@ def build(
         found = gather.incident_rows(incidents.filter(chosen), parts, held, gazetteer)
         return gather.numbered(found, regions)
 
-    period, before = (begins, ends), mission.day(day - timedelta(days=1))
-    regions, totals = tally.regions(mission.counting, now, past, period, before, picture["incidents"], gazetteer)
+    regions, totals = tally.regions(mission.counting, now, past, picture["incidents"], gazetteer)
     fires = rows(pc.equal(families, "fire"))
     others = rows(pc.invert(pc.is_in(families, value_set=pa.array(["fire", "notice"]))))
     line = gather.line_of(picture["line"], day)

@@ -92,11 +92,13 @@ class Tally(Struct, frozen=True):
     """What the counting rule makes of a region's events, in the period and in the one before."""
 
     region: str
-    counted: int
+    counted: int  # at least so many
+    most: int | None  # at most; None where a source sets no upper bound
+    unnumbered: int  # events that count though no source gives their number
     explosions: int
     incidents: int
-    not_countable: int  # events the rule gives no number
-    previous: int
+    not_countable: int  # events of kinds the rule does not count
+    previous: int  # at least
     previous_incidents: int
 
 

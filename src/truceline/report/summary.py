@@ -122,11 +122,8 @@ def bullets(report: Report) -> list[str]:
         said.append(f"No violations were recorded in this period. {NOT_NONE}")
     counted = [tally for tally in report.regions if tally.counted or tally.previous]
     said += [f"{_where(tally.region)}: {_counted(tally, rule)}" for tally in counted[:REGIONS_TOLD]]
-    rest = counted[REGIONS_TOLD:]
-    if rest:
-        summed = Tally("", *(sum(getattr(t, field) for t in rest) for field in Tally.__struct_fields__[1:]))
-        said.append(f"Elsewhere ({plural(len(rest), 'region')}): {_counted(summed, rule)}")
-    said += _uncounted([tally for tally in report.regions if not (tally.counted or tally.previous)], rule)
+    said += _elsewhere(counted[REGIONS_TOLD:], rule)
+    said += _not_counted([tally for tally in report.regions if not (tally.counted or tally.previous)], rule)
     said += _casualties(report)
     said += _clause_types(report)
     said.append(fires(report.fires))
@@ -140,21 +137,44 @@ def _where(region: str) -> str:
 
 
 def _counted(tally: Tally, rule: str) -> str:
-    earlier = f"{tally.previous:,}, in {plural(tally.previous_incidents, 'incident')}"
+    earlier = f"{tally.previous:,} at least, in {plural(tally.previous_incidents, 'incident')}"
     before = f"In the previous reporting period: {earlier if tally.previous_incidents else 'none'}."
     if not tally.incidents:
         return f"no incident was recorded. {before}"
-    text = f"{plural(tally.counted, 'possible ceasefire violation')} by the rule {rule}"
+    text = f"{bounds(tally)} possible ceasefire {'violation' if tally.counted == tally.most == 1 else 'violations'}"
+    text += f" by the rule {rule}"
     if tally.explosions:
-        text += f", including {plural(tally.explosions, 'explosion')}"
+        text += f", {plural(tally.explosions, 'explosion')} among them"
     text += f", in {plural(tally.incidents, 'incident')}."
+    if tally.unnumbered:
+        text += f" No source gives a number for {plural(tally.unnumbered, 'event')}."
     if tally.not_countable:
-        text += f" {plural(tally.not_countable, 'event')} had no number that the rule counts."
+        text += f" {plural(tally.not_countable, 'event')} of kinds that the rule does not count."
     return f"{text} {before}"
 
 
-def _uncounted(tallies: Sequence[Tally], rule: str) -> list[str]:
-    """Regions whose events no source numbers, in one sentence: their incidents, now and before."""
+def bounds(tally: Tally) -> str:
+    """A count as its sources bound it: "12", "12 to 20", "at least 12"."""
+    if tally.most is None:
+        return f"at least {tally.counted:,}"
+    return f"{tally.counted:,}" if tally.most == tally.counted else f"{tally.counted:,} to {tally.most:,}"
+
+
+def _elsewhere(tallies: Sequence[Tally], rule: str) -> list[str]:
+    """Many regions' counts in one sentence."""
+    if not tallies:
+        return []
+    counted, incidents = sum(t.counted for t in tallies), sum(t.incidents for t in tallies)
+    return [
+        f"Elsewhere ({plural(len(tallies), 'region')}): at least {counted:,} by the rule {rule}, "
+        f"in {plural(incidents, 'incident')}. In the previous reporting period: "
+        f"{sum(t.previous for t in tallies):,} at least, in "
+        f"{plural(sum(t.previous_incidents for t in tallies), 'incident')}."
+    ]
+
+
+def _not_counted(tallies: Sequence[Tally], rule: str) -> list[str]:
+    """Regions that have only what the rule does not count, in one sentence: their incidents, now and before."""
     if not tallies:
         return []
     parts = [
@@ -167,7 +187,7 @@ def _uncounted(tallies: Sequence[Tally], rule: str) -> list[str]:
         parts.append(f"{plural(len(rest), 'other region')} {now:,} ({before:,})")
     total = plural(sum(tally.incidents for tally in tallies), "incident")
     return [
-        f"{total} without a number that the rule {rule} counts (in brackets, the previous reporting period): "
+        f"{total} of kinds that the rule {rule} does not count (in brackets, the previous reporting period): "
         f"{listed(parts)}."
     ]
 

@@ -101,8 +101,9 @@ def regions(report: Report) -> Table:
     rows = [
         [
             tally.region or "no region known",
-            summary.number(tally.counted),
+            summary.bounds(tally),
             summary.number(tally.explosions),
+            summary.number(tally.unnumbered),
             summary.number(tally.incidents),
             summary.number(tally.not_countable),
             summary.number(tally.previous),
@@ -118,13 +119,14 @@ def regions(report: Report) -> Table:
             "Region",
             "Counted",
             "Explosions",
+            "Events without a number",
             "Incidents",
             "Events not countable",
-            "Counted in the previous period",
-            "Incidents in the previous period",
+            "Previous period: counted",
+            "Previous period: incidents",
         ],
         rows=rows,
-        numeric=(1, 2, 3, 4, 5, 6),
+        numeric=(1, 2, 3, 4, 5, 6, 7),
     )
 
 

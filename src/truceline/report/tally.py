@@ -20,11 +20,9 @@ NEAR_KM = 5.0
 #: Above this an incident is "more likely than not" a breach.
 LIKELY = 0.5
 
-Period = tuple[datetime, datetime]
-
 
 def regions(
-    rule: str, now: pa.Table, past: pa.Table, period: Period, before: Period, incidents: pa.Table, gazetteer: Gazetteer
+    rule: str, now: pa.Table, past: pa.Table, incidents: pa.Table, gazetteer: Gazetteer
 ) -> tuple[list[Tally], Tally]:
     """Counts by region, the highest first, and over all; an incident's events all count where the incident is."""
     known = pa.concat_tables([now.select(["incident_id"]), past.select(["incident_id"])])
@@ -39,26 +37,28 @@ def regions(
     out = []
     for region in sorted(set(named)):
         today, yesterday = now.filter(pc.equal(here, region)), past.filter(pc.equal(there, region))
-        tally = _tally(region, rule, today, yesterday, period, before)
+        tally = _tally(region, rule, today, yesterday)
         if tally.incidents or tally.previous_incidents:
             out.append(tally)
     out.sort(key=lambda tally: (-tally.counted, -tally.previous, -tally.incidents, tally.region))
-    return out, _tally("", rule, now, past, period, before)
+    return out, _tally("", rule, now, past)
 
 
-def _tally(region: str, rule: str, now: pa.Table, past: pa.Table, period: Period, before: Period) -> Tally:
+def _tally(region: str, rule: str, now: pa.Table, past: pa.Table) -> Tally:
     told, then = _violent(now), _violent(past)
     loud = [what for what in pc.unique(told["what"]).to_pylist() if term(what).osce == "explosion"]
     explosions = told.filter(pc.is_in(told["what"], value_set=pa.array(loud, pa.string())))
-    counted = counting.count(rule, told, *period)
+    counted = counting.count(rule, told)
     return Tally(
         region=region,
         counted=counted.number,
+        most=counted.most,
+        unnumbered=counted.unnumbered,
         # A rule that books shellings, not rounds, has no number of explosions.
-        explosions=counting.count(rule, explosions, *period).number if rule == "osce-smm" else 0,
+        explosions=counting.count(rule, explosions).number if rule == "osce-smm" else 0,
         incidents=pc.count_distinct(told["incident_id"]).as_py(),
         not_countable=counted.not_countable,
-        previous=counting.count(rule, then, *before).number,
+        previous=counting.count(rule, then).number,
         previous_incidents=pc.count_distinct(then["incident_id"]).as_py(),
     )
 
