@@ -46,7 +46,7 @@ def p_of(clause: Clause, *rows: dict[str, Any], line: Any = None, **told: Any) -
     return [None if row["p_breach"] is None else round(row["p_breach"], 3) for row in found if row["reading"] == "a"]
 
 
-# ---- one verdict table a rule --------------------------------------------------------------------------------------
+# ---- one verdict table a rule ----
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,11 @@ def test_protected_site(event: dict[str, Any], p: list[float | None]) -> None:
         ),
         pytest.param(an_event("weapon"), [None], id="a weapon of no stated class: nothing can be said"),
         pytest.param(
+            an_event("explosion", weapon="artillery 152", confidence=0.7, alternatives={"weapon.mortar": 0.3}),
+            [0.135],
+            id="what fired a round is not the weapon that may have been seen",
+        ),
+        pytest.param(
             an_event("explosion.outgoing", weapon="artillery 152"), [], id="a round says not where the gun is"
         ),
         pytest.param(an_event("weapon.artillery", weapon="artillery 122", east_m=16_000), [], id="behind the line"),
@@ -127,8 +132,8 @@ def test_protected_site(event: dict[str, Any], p: list[float | None]) -> None:
     ],
 )
 def test_withdrawal(event: dict[str, Any], p: list[float | None]) -> None:
-    """Guns of 100 mm and more, 15 km either side of a line through the middle of the frame."""
-    clause = a_clause("withdrawal", zone="band", weapons=["artillery"], min_calibre_mm=100)
+    """Guns and mortars of 100 mm and more, 15 km either side of a line through the middle of the frame."""
+    clause = a_clause("withdrawal", zone="band", weapons=["artillery", "mortar"], min_calibre_mm=100)
     assert p_of(clause, event, zone=[BAND], line=ALine({"2023-01-01": 0.0})) == p
 
 
@@ -167,7 +172,9 @@ def test_presence(event: dict[str, Any], p: list[float | None]) -> None:
 
 def test_presence_of_weapons_where_the_clause_names_them() -> None:
     clause = a_clause("presence", what=["ground", "weapon"], weapons=["tank"])
-    assert p_of(clause, an_event("weapon.tank"), an_event("weapon.mortar")) == [1.0]
+    assert p_of(clause, an_event("weapon.tank")) == [1.0]
+    assert p_of(clause, an_event("weapon.mortar")) == []
+    assert p_of(clause, an_event("ground.assault")) == [1.0]
 
 
 DUE = {"": t("2023-10-05T12:00")}
@@ -210,7 +217,7 @@ def test_duty(
     assert "the duty of Party A" in row["sentence"]
 
 
-# ---- what every rule keeps to --------------------------------------------------------------------------------------
+# ---- what every rule keeps to ----
 
 EVERYTHING = [
     an_event("explosion"),
@@ -339,7 +346,7 @@ def test_judging_by_columns_is_judging_one_by_one(data: st.DataObject) -> None:
         assert fast[key][1:] == (in_force, illustrative)
 
 
-# ---- law: nobody is named by where something fell --------------------------------------------------------------------
+# ---- law: nobody is named by where something fell ----
 
 
 @pytest.mark.parametrize("rule", sorted(set(REGISTRY) - {"duty"}))
@@ -354,7 +361,7 @@ def test_where_something_fell_never_names_who_fired(rule: str) -> None:
     assert all("is undetermined." in row["sentence"] for row in found)
 
 
-# ---- readings, times, illustration -----------------------------------------------------------------------------------
+# ---- readings, times, illustration ----
 
 
 def test_a_clause_in_force_for_one_party_only_is_shown_in_both_readings() -> None:
@@ -443,7 +450,7 @@ def test_an_incident_is_as_likely_a_breach_as_its_strongest_event() -> None:
     assert "an explosion 3 km NE of Avdiivka" in a["sentence"]
 
 
-# ---- zones -----------------------------------------------------------------------------------------------------------
+# ---- zones ----
 
 LINE = ALine({"2014-09-19": 0.0, "2023-10-01": 30_000.0, "2023-10-08": 40_000.0})
 MORTAR = {"what": "weapon.mortar", "weapon": "mortar 120"}
@@ -551,7 +558,7 @@ def test_the_zones_of_a_day_are_a_layer_of_the_map() -> None:
     assert band.contains(shapely.Point(*FRAME.to_degrees(30_000, 0)))
 
 
-# ---- exemptions and notices ------------------------------------------------------------------------------------------
+# ---- exemptions and notices ----
 
 
 def test_an_exempt_kind_is_exempt() -> None:
@@ -588,7 +595,7 @@ def test_an_exemption_in_a_zone_covers_what_lies_in_it() -> None:
     assert sorted(found) == pytest.approx([0.5, 1.0], abs=0.05)
 
 
-# ---- severity ----------------------------------------------------------------------------------------------------------
+# ---- severity ----
 
 
 @pytest.mark.parametrize(
@@ -614,7 +621,7 @@ def test_severity_is_never_lowered() -> None:
     assert row["severity"] == "grave"
 
 
-# ---- weights, release ----------------------------------------------------------------------------------------------------
+# ---- weights, release ----
 
 
 def test_a_clause_may_weigh_kinds_and_the_factor_says_it_is_assumed() -> None:
@@ -635,7 +642,7 @@ def test_a_finding_is_released_as_its_incident_is(label: str | None, kept: str) 
     assert row["release"] == kept
 
 
-# ---- what is said ------------------------------------------------------------------------------------------------------------
+# ---- what is said ----
 
 
 def test_a_sentence_can_be_read_at_three_in_the_morning() -> None:

@@ -22,7 +22,7 @@ from truceline.rules import cessation, duty, no_fly, presence, protected_site, w
 from truceline.rules.factors import Factor, Inside
 from truceline.rules.holding import FLOOR, SEVERITIES, Holding, hold
 from truceline.rules.protocol import Rule
-from truceline.rules.sentences import leads, sentences, tri_state
+from truceline.rules.sentences import kinds, leads, sentences, tri_state
 from truceline.rules.subjects import Floats, Subjects, of_incidents
 from truceline.rules.zones_at import Zones, zones_table
 
@@ -92,9 +92,11 @@ def judge(
         for party, holding in hold(agreement, clause, rule, picture, inside, until.timestamp()).items():
             subjects = rule.subjects(clause, holding.terms, picture)
             words = lead if subjects is picture else leads(subjects, names, sorted(clause.parties), zone)
-            east, north, *_ = (part[holding.row] for part in subjects.local)
-            site = None if subjects.kind == "duty" else zones.nearest_site(holding.terms.zone, east, north)
-            said = sentences(clause, names[party], holding, rule.WHO, words, site)
+            kind = site = None
+            if subjects is picture:
+                east, north, *_ = (part[holding.row] for part in picture.local)
+                kind, site = kinds(picture, holding), zones.nearest_site(holding.terms.zone, east, north)
+            said = sentences(clause, names[party], holding, rule.WHO, kind, words, site)
             tables.append(_table(clause, party, holding, subjects, said))
     return pa.concat_tables([FINDINGS.empty_table(), *tables])
 

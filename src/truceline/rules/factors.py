@@ -210,17 +210,22 @@ def cause(held: Held) -> Factor:
 def weapon(held: Held) -> Factor:
     """How likely the weapon is of the classes and calibres the clause speaks of.
 
-    What the words of `weapon` say decides; a calibre not stated takes the usual ones of its class, an assumption;
-    a class neither stated nor among the event's kinds leaves the factor unknown.
+    What the words of `weapon` say decides, where the event is of the clause's kind in the first place: the weapon
+    of an explosion is not where it fell. A calibre not stated takes the usual ones of its class, an assumption; a
+    class neither stated nor among the event's kinds leaves the factor unknown.
     """
     words, code = coded(held.subjects.events["weapon"])
     stated = [weapon_share(held.clause, read(text)) for text in words] or [(np.nan, 0)]
-    by_words = np.where(code < 0, np.nan, np.array([p for p, _ in stated])[code])
-    kinds = held.subjects.kinds
-    classes = {term: Weapon(term.split(".")[1], "", None) for term in kinds.terms if term.startswith("weapon.")}
-    known = {term: weapon_share(held.clause, [one])[0] for term, one in classes.items()}
-    said = kinds.mass({term: 1.0 for term, p in known.items() if not np.isnan(p)})
-    share = kinds.mass({term: p for term, p in known.items() if not np.isnan(p)}) / np.where(said > 0, said, np.nan)
+    whats, what = coded(held.subjects.events["what"])
+    seen = np.array([word in held.weights and family(word) == "weapon" for word in whats] or [False])[what]
+    by_words = np.where((code < 0) | ~seen, np.nan, np.array([p for p, _ in stated])[code])
+    # of the clause's terms: those that are no weapons count whole, the weapons as far as they are the right ones
+    right = {term: _of_term(held.clause, term) for term in held.weights}
+    known = {term: weight for term, weight in held.weights.items() if not np.isnan(right[term])}
+    said, kinds = held.subjects.kinds.mass(known), held.subjects.kinds
+    share = kinds.mass({term: weight * right[term] for term, weight in known.items()}) / np.where(
+        said > 0, said, np.nan
+    )
     anything = not (held.clause.weapons or held.clause.min_calibre_mm or held.clause.below_calibre_mm)
     value = np.ones(len(code)) if anything else np.where(np.isnan(by_words), share, by_words)
     usual = np.where(np.isnan(by_words), 1, np.array([guess for _, guess in stated])[code])
@@ -233,6 +238,12 @@ def weapon(held: Held) -> Factor:
         ("", "the weapon's class, name or calibre is not stated"),
         np.isnan(value).astype(np.int64),
     )
+
+
+def _of_term(clause: Clause, term: str) -> float:
+    if family(term) != "weapon":
+        return 1.0
+    return weapon_share(clause, [Weapon(term.partition(".")[2], "", None)])[0]
 
 
 def coded(column: pa.ChunkedArray) -> tuple[list[str], Ints]:

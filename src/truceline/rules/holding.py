@@ -35,6 +35,7 @@ class Holding:
     terms: Terms
     subject: Ints  # which subject
     row: Ints  # its strongest event
+    kind: Ints  # what that is to the clause: an index of the picture's terms, -1 nothing
     factors: list[Factor]
     p: Floats  # NaN: cannot be said
     in_force: npt.NDArray[np.int8]  # YES, NO, UNSAID
@@ -128,7 +129,7 @@ def _times(agreement: Agreement, opened: Mapping[Terms, _Open]) -> dict[Terms, _
     for terms, one in opened.items():
         subjects = one.held.subjects
         whole = np.zeros(subjects.rows) if agreement.illustrative else share_of_interval(subjects, starts, ends)
-        whole = np.where(np.isnan(own[terms]), np.nan, whole)
+        whole = np.where(np.isnan(own[terms]) & (not agreement.illustrative), np.nan, whole)
         both = share_of_interval(subjects, max(starts, terms.starts_s), min(ends, terms.ends_s))
         as_if = np.where(best > 0, own[terms], np.where(np.isnan(own[terms]), np.nan, 1.0))
         alone = whole == 0
@@ -181,6 +182,7 @@ def _judge(opened: Mapping[Terms, _Open], force: Mapping[Terms, _Force]) -> dict
             terms,
             subject,
             row,
+            held.picture.kinds.likeliest(held.weights)[row] if subjects.kind == "incident" else -np.ones_like(row),
             [factor.take(strongest) for factor in factors],
             p[strongest],
             force[terms].in_force[row],

@@ -122,27 +122,41 @@ def _join(*parts: Any) -> pa.Array:
 
 
 def leads(subjects: Subjects, names: dict[str, str], parties: list[str], zone: tzinfo) -> pa.Array:
-    """What, where and when of every row of `subjects`: the middle of its sentences. `parties`: a duty's bearers."""
+    """Where and when of every row of `subjects`; of a duty, whose it is (`parties`) and when it is due."""
     time = when(*subjects.interval_s, zone)
     if subjects.kind == "duty":
         due = _join(" due ", time)
         known = pa.array(~np.isnan(subjects.interval_s[0]))
         owner = _words([f"the duty of {names[party]}" for party in parties])
         return _join(owner, pc.if_else(known, due, ""))
-    words, code = coded(subjects.events["what"])
-    what = _words([noun(word) for word in words] or [""]).take(pa.array(np.maximum(code, 0)))
     place = pc.fill_null(subjects.table["place"].combine_chunks(), "at an undetermined place")
     place = pa.concat_arrays(place.chunks) if isinstance(place, pa.ChunkedArray) and place.num_chunks else place
     where = place.take(pa.array(subjects.of)) if len(subjects.ids) else pa.array([], pa.string())
-    return _join(what, " ", where, " ", time)
+    return _join(where, " ", time)
+
+
+def kinds(subjects: Subjects, holding: Holding) -> pa.Array:
+    """What the strongest event was; where the clause speaks of another of its kinds, "a fire, perhaps a burst,"."""
+    words, code = coded(subjects.events["what"])
+    terms = subjects.kinds.terms
+    most = [terms.index(word) for word in words]
+    pairs, at = np.unique(
+        np.stack([np.array([*most, -1])[code[holding.row]], holding.kind]), axis=1, return_inverse=True
+    )
+    said = []
+    for own, other in pairs.T.tolist():
+        first, second = (noun(terms[i]) if i >= 0 else "" for i in (own, other))
+        said.append(first if other < 0 or first == second else f"{first}, perhaps {second},")
+    return _words(said or [""]).take(pa.array(at.ravel()))
 
 
 def sentences(
-    clause: Clause, party: str, holding: Holding, who: str, lead: pa.Array, site: pa.Array | None = None
+    clause: Clause, party: str, holding: Holding, who: str, kind: pa.Array | None, lead: pa.Array, site: pa.Array | None
 ) -> pa.Array:
     """A sentence for every subject of `holding`, in `party`'s reading (its name, as written).
 
-    `lead` is of every row of the subjects, `site` the nearest site of every subject of `holding`, for zones of sites.
+    `lead` is of every row of the subjects; `kind` (None: a duty) and `site`, the nearest of a zone of sites, are of
+    every subject of `holding`.
     """
     reasons, why = holding.why()
     known = pa.array(~np.isnan(holding.p))
@@ -152,9 +166,8 @@ def sentences(
     said = _join(", probability of breach ", spoken(holding.p), " (uncalibrated): ", *factors, ". ")
     unsaid = _join(", no probability of breach can be given: ", pa.array(reasons).take(pa.array(why)), ". ")
     exempt = pa.array([f"May be exempt: {text}. " for text in holding.exemptions] + [""])
-    force = np.where(
-        holding.illustrative == YES, 1, np.where(holding.in_force == NO, 2, 3 * (holding.in_force == UNSAID))
-    )
+    unsure = (holding.in_force == UNSAID) & ~np.isnan(holding.p)
+    force = np.select([holding.illustrative == YES, holding.in_force == NO, unsure], [1, 2, 3], 0)
     endings = [
         "",
         "Illustrative: the agreement was not in force. ",
@@ -168,6 +181,7 @@ def sentences(
     return pc.utf8_rtrim_whitespace(
         _join(
             f"Clause {clause.id} ({clause.title}), as {party} reads it: ",
+            "" if kind is None else _join(kind, " "),
             lead.take(pa.array(holding.row)),
             pc.if_else(known, said, unsaid),
             exempt.take(pa.array(np.where(holding.exemption < 0, len(holding.exemptions), holding.exemption))),

@@ -72,6 +72,16 @@ class Kinds:
         by_code = np.array([weight.get(term, 0.0) for term in self.terms] or [0.0])
         return np.minimum(np.bincount(self.row, self.p * by_code[self.code], self.rows), 1.0)
 
+    def likeliest(self, weight: Mapping[str, float]) -> Ints:
+        """For every row, the likeliest of the terms in `weight`, as an index of `terms`; -1 where it has none."""
+        value = self.p * np.array([weight.get(term, 0.0) for term in self.terms] or [0.0])[self.code]
+        # the best last, so that it stays; of equals the first name
+        name = np.argsort(np.argsort(np.array(self.terms or [""])))
+        order = np.lexsort((-name[self.code], value))
+        out = np.full(self.rows, -1, np.int64)
+        out[self.row[order]] = np.where(value[order] > 0, self.code[order], -1)
+        return out
+
 
 @dataclass(frozen=True)
 class Subjects:

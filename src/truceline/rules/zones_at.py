@@ -38,6 +38,8 @@ _NAMES = {
 _QUARTER = 16
 #: Edges of a line that are widened at once.
 _PIECE = 16
+#: The map's zones are generalised to this: unseen on a map of the theatre, a third of the points.
+_MAP_M = 25.0
 #: Cells of a zone's raster: there is one zone to an index, and often few rows to ask of it.
 _CELLS = 2**14
 
@@ -234,8 +236,8 @@ def zones_table(
     Returns
     -------
     pa.Table
-        `id`, `name`, `kind`, `geometry` (WKB, WGS 84). Zones without a border, and those that cannot be drawn
-        on that day (no line), have no row.
+        `id`, `name`, `kind`, `geometry` (WKB, WGS 84, generalised to 25 m). Zones without a border, and those
+        that cannot be drawn on that day (no line), have no row.
     """
     zones = Zones(agreement, line, frame, gazetteer, folder)
     rows: dict[str, list[Any]] = {name: [] for name in ZONES.names}
@@ -245,7 +247,8 @@ def zones_table(
         drawn = zones.draw(zone.id, zones.line_at(day))
         if drawn.geometry is None or drawn.geometry.is_empty:
             continue
-        degrees = geojson.to_degrees(drawn.geometry, frame)
+        simple = shapely.simplify(drawn.geometry, _MAP_M, preserve_topology=False)
+        degrees = geojson.to_degrees(mended(np.array([simple], object))[0], frame)
         for name, value in zip(ZONES.names, (zone.id, zone.name or zone.id, zone.kind, degrees.wkb), strict=True):
             rows[name].append(value)
     return pa.table(rows, ZONES)
