@@ -24,7 +24,7 @@ from truceline.store import merkle, redaction
 from truceline.store.frames import HEADER, Frame, encode, head_of
 from truceline.store.kinds import KINDS, conform, kind_of
 from truceline.store.proof import Proof
-from truceline.store.reading import Reader, leaf_list, leaf_pairs
+from truceline.store.reading import Reader, leaf_bytes, leaf_pairs
 from truceline.store.writer import Writer, segment_path, set_aside
 
 if TYPE_CHECKING:  # numba takes half a second to load, and only a writer needs it
@@ -170,7 +170,7 @@ class Journal:
         if found is None:
             raise NotFoundError(f"the journal has no record with the leaf {leaf.hex()}")
         frame, row = found
-        leaves = leaf_list(self._reader.rows(frame.number, ["leaf"])["leaf"])
+        leaves = leaf_bytes(self._reader.rows(frame.number, ["leaf"])["leaf"])
         frames = self._reader.tree.leaves
         return Proof(
             kind=frame.kind,
@@ -179,7 +179,7 @@ class Journal:
             frames=len(frames),
             header=frame.committed(),
             siblings=merkle.path(leaves, row),
-            frame_siblings=merkle.path(frames, frame.number),
+            frame_siblings=merkle.path(b"".join(frames), frame.number),
         )
 
     def verify(self) -> list[str]:
@@ -336,7 +336,7 @@ class Journal:
             for kind, rows in pieces:
                 assert self._packer is not None
                 packing = self._packer.submit(_pack, rows)
-                root = merkle.root(leaf_list(rows["leaf"]))
+                root = merkle.root(leaf_bytes(rows["leaf"]))
                 body, digest = packing.result()
                 before = head_of(first + len(made), reader.tree.root())
                 number, closes = first + len(made), len(made) + 1 == len(pieces)

@@ -8,40 +8,47 @@ the RFC's tree.
 import hashlib
 from collections.abc import Sequence
 
+SIZE = 32
+
 #: Root of no leaves: SHA-256 of nothing.
 EMPTY = hashlib.sha256().digest()
+#: What every inner node begins with; a copy of it is a third cheaper than a new hash.
+_INNER = hashlib.sha256(b"\x01")
 
 
 def _node(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-def _above(level: Sequence[bytes]) -> list[bytes]:
-    sha256 = hashlib.sha256
-    up = [sha256(b"\x01" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
-    if len(level) % 2:
-        up.append(level[-1])
-    return up
+def _above(level: bytes) -> bytes:
+    """The level above: half as many hashes, one behind the other as below."""
+    inner, up = _INNER.copy, []
+    paired = len(level) // (2 * SIZE) * 2 * SIZE
+    for at in range(0, paired, 2 * SIZE):
+        node = inner()
+        node.update(level[at : at + 2 * SIZE])
+        up.append(node.digest())
+    return b"".join(up) + level[paired:]
 
 
-def root(leaves: Sequence[bytes]) -> bytes:
-    """The root over 32-byte leaves in their order; of none, SHA-256 of nothing; of one, that leaf."""
+def root(leaves: bytes) -> bytes:
+    """The root over 32-byte leaves, one behind the other; of none, SHA-256 of nothing; of one, that leaf."""
     level = leaves
-    while len(level) > 1:
+    while len(level) > SIZE:
         level = _above(level)
-    return level[0] if level else EMPTY
+    return level or EMPTY
 
 
-def path(leaves: Sequence[bytes], index: int) -> list[bytes]:
+def path(leaves: bytes, index: int) -> list[bytes]:
     """The siblings, from the leaf upwards, that lead from leaf `index` to the root; at most log2(n) of them."""
-    if not 0 <= index < len(leaves):
-        raise IndexError(f"no leaf {index} among {len(leaves)}")
+    if not 0 <= index < len(leaves) // SIZE:
+        raise IndexError(f"no leaf {index} among {len(leaves) // SIZE}")
     siblings = []
     level = leaves
-    while len(level) > 1:
-        beside = index ^ 1
-        if beside < len(level):
-            siblings.append(level[beside])
+    while len(level) > SIZE:
+        beside = level[(index ^ 1) * SIZE : (index ^ 1) * SIZE + SIZE]
+        if beside:
+            siblings.append(beside)
         level = _above(level)
         index //= 2
     return siblings

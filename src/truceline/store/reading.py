@@ -311,13 +311,13 @@ def leaf_pairs(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
     return flat.astype(np.uint64).reshape(-1, 4)[:, :2]
 
 
-def leaf_list(column: pa.ChunkedArray) -> list[bytes]:
-    """The leaves as bytes: five times as fast as `to_pylist`."""
-    out: list[bytes] = []
-    for chunk in column.chunks:
-        flat = bytes(memoryview(chunk.buffers()[1])[chunk.offset * 32 : (chunk.offset + len(chunk)) * 32])
-        out += [flat[at : at + 32] for at in range(0, len(flat), 32)]
-    return out
+def leaf_bytes(column: pa.ChunkedArray) -> bytes:
+    """The leaves, 32 bytes each, one behind the other."""
+    return b"".join(
+        bytes(memoryview(chunk.buffers()[1])[chunk.offset * 32 : (chunk.offset + len(chunk)) * 32])
+        for chunk in column.chunks
+        if len(chunk)
+    )
 
 
 def _pair(identifier: bytes) -> npt.NDArray[np.uint64]:

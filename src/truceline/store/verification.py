@@ -14,7 +14,7 @@ from truceline.store import merkle
 from truceline.store.canonical import row_leaf
 from truceline.store.frames import HEADER, Frame, decode, head_of, next_frame, scan
 from truceline.store.kinds import KINDS
-from truceline.store.reading import leaf_list, leaf_pairs
+from truceline.store.reading import leaf_bytes, leaf_pairs
 from truceline.store.writer import segments
 
 
@@ -135,7 +135,7 @@ class _Contents:
             self._say(where, f"its schema {frame.schema_version} is not known to this Truceline")
             return
         rows = decode(body, {"observation_id", "leaf"} if kind.records else None)
-        leaves = leaf_list(rows["leaf"])
+        leaves = leaf_bytes(rows["leaf"])
         if rows.num_rows != frame.rows or merkle.root(leaves) != frame.root:
             self._say(where, "its rows do not give the number and the root in its header")
         if frame.kind in ("observation", "duplicate"):
@@ -147,6 +147,6 @@ class _Contents:
                 what = "points at no observation" if frame.kind == "duplicate" else "is there a second time"
                 self._say(where, f"row {row}: {rows['observation_id'][int(row)].as_py().hex()} {what}")
         elif not kind.records:
-            for row, (each, leaf) in enumerate(zip(rows.to_pylist(), leaves, strict=True)):
+            for row, (each, leaf) in enumerate(zip(rows.to_pylist(), rows["leaf"].to_pylist(), strict=True)):
                 if row_leaf(each) != leaf:
                     self._say(where, f"row {row}: its leaf is not that of what it says")
