@@ -78,16 +78,16 @@ class Clock:
             match = _ISO.fullmatch(text)
             if match is None:
                 return None
-            year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
-            micros = int((match[7] or "").ljust(6, "0")[:6])
-            moment = datetime(year, month, day, hour, minute, second, micros, tzinfo=self._offset(match[8]))
+            day = date(int(match[1]), int(match[2]), int(match[3]))
             has_time = match[4] is not None
+            micros = int(match[7].ljust(6, "0")[:6]) if match[7] else 0
+            clock = time(int(match[4]), int(match[5]), int(match[6] or 0), micros) if has_time else time(0)
+            moment = datetime.combine(day, clock, self._offset(match[8]))
         else:
             parsed = datetime.strptime(text, written)  # noqa: DTZ007 the zone is set below
             moment = parsed if parsed.tzinfo else parsed.replace(tzinfo=self.zone)
             has_time = any(code in written for code in ("%H", "%I", "%X", "%c", "%T", "%R"))
-        midnight = moment.timetz().replace(tzinfo=None) == time(0)
-        return moment, not has_time or (self.midnight_is_day and midnight)
+        return moment, not has_time or (self.midnight_is_day and moment.time() == time(0))
 
     def _offset(self, written: str | None) -> tzinfo:
         if written is None:
@@ -99,8 +99,7 @@ class Clock:
 
     def _interval(self, moment: datetime, span: str) -> When:
         if span == "instant":
-            repeated = moment.replace(fold=0).utcoffset() != moment.replace(fold=1).utcoffset()
-            twice = repeated and moment.replace(fold=0).astimezone(UTC) < moment.replace(fold=1).astimezone(UTC)
+            twice = _offset(moment) > _offset(moment.replace(fold=1))
             return When(_micros(moment), None, 3600.0 if twice else MINUTE_SIGMA_S)
         if span == "hour":
             return When(_micros(moment), _micros(moment) + _HOUR_US, MINUTE_SIGMA_S)
@@ -115,5 +114,10 @@ class Clock:
         return When(_micros(begin), _micros(end), 0.0)
 
 
+def _offset(moment: datetime) -> timedelta:
+    return moment.utcoffset() or timedelta(0)
+
+
 def _micros(moment: datetime) -> int:
-    return (moment.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
+    since = moment.replace(tzinfo=None) - _EPOCH.replace(tzinfo=None) - _offset(moment)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
