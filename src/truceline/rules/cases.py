@@ -136,6 +136,14 @@ def cases(
     )
     for name, key in (("verdict_by", "by"), ("verdict_at", "received_at"), ("verdict_reason", "reason")):
         columns[name] = pa.array([v.get(key) for v in verdict_of], CASES.field(name).type)
+    # who decided, and why, is released no wider than their verdict is
+    columns["release"] = pa.array(
+        [
+            narrowest([label, v["release"]]) if v else label
+            for label, v in zip(columns["release"].to_pylist(), verdict_of, strict=True)
+        ],
+        pa.string(),
+    )
     built = pa.table([columns[field.name] for field in CASES], CASES)
     orphans = pa.Table.from_pylist([_orphan(verdict) for group, verdict in signed.items() if group < 0], CASES)
     built = pa.concat_tables([built, orphans]).combine_chunks()
