@@ -90,7 +90,7 @@ def test_one_shelling_is_told_by_five_kinds_of_source_and_seen_burning():
 
 def test_one_source_falls_silent_on_the_second_day():
     rows = list(csv.DictReader(io.StringIO(content(FOLDER / "field/cameras.csv").decode())))
-    assert max(row["to"] for row in rows) < "2031-03-14 22:10"
+    assert max(row["to"] for row in rows) < "2031-03-14 19:30"
 
 
 def test_the_agreement_has_every_type_of_clause_and_readings_that_differ():

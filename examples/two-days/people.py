@@ -3,7 +3,7 @@
 import random
 from datetime import datetime, timedelta
 
-from press import ITEMS, NEWS
+from press import ITEMS, NEWS, TRAPS
 from sky import SWAPPED
 from story import CAMERA_POSTS, CAMERAS_END, CIVIL, LIAISON, PLACES, Occurrence, Report
 from world import TRUTH, Row, dice, line_of, time, where
@@ -139,7 +139,7 @@ def press() -> list[list[Row]]:
         text = line_of(f"{at:%Y-%m-%d %H:%M:%S}", lon, lat, place, types, headline, quote=True)
         rows.extend([(at, Row(text, about))] * (1 + copies))
 
-    for item in ITEMS:
+    for item in ITEMS + TRAPS:
         add(item.when, item.place, item.types, item.headline, item.about, item.copies)
     for day in (14, 15):
         for _ in range(48):

@@ -57,6 +57,14 @@ ITEMS = [
     Item("fpv", "15", "Yevsuh", "uav|civcas|loc", "Навчання: один загиблий унаслідок удару дрона, заявляє сторона."),
 ]
 
+#: Labels that tell of nothing that day: a repair, a memorial, a siren. A label is not an event.
+TRAPS = [
+    Item("", "14", "Bilovodsk", "property|loc", "Навчання: завершили ремонт даху лікарні, пошкодженого торік."),
+    Item("", "14 16:20", "Bilolutsk", "airalerb|loc", "Навчання: вранці лунала сирена, відбій за двадцять хвилин."),
+    Item("", "15", "Milove", "aad|loc", "Exercise: Milove remembers the air raid of two years ago"),
+    Item("", "15 13:40", "Markivka", "milcas|loc", "Exercise: Markivka says farewell to a soldier who fell in February"),
+]
+
 #: News about nothing on the ground: (types, headline); each is placed at random, most with the day only.
 NEWS = [
     ("loc", "Exercise: bakery in {place} opens again after winter"),
@@ -64,13 +72,9 @@ NEWS = [
     ("", "Exercise: joint commission meets for the third time, no statement"),
     ("", "Навчання: перемовини про обмін продовжаться наступного тижня."),
     ("loc", "Exercise: school in {place} goes back to lessons in two shifts"),
-    ("property|loc", "Навчання: завершили ремонт даху лікарні, пошкодженого торік."),
     ("arresb|loc", "Exercise: man held in {place} over stolen fuel"),
-    ("airalerb|loc", "Навчання: вранці лунала сирена, відбій за двадцять хвилин."),
     ("", "Exercise: opinion: what the first month of quiet has taught us"),
     ("loc", "Навчання: весняний ярмарок переносять на квітень."),
-    ("milcas|loc", "Exercise: {place} says farewell to a soldier who fell in February"),
-    ("aad|loc", "Exercise: {place} remembers the air raid of two years ago"),
     ("loc", "Навчання: автобус до обласної лікарні ходитиме двічі на день."),
     ("", "Навчання: погода на вихідні: сухо, вдень до дванадцяти градусів, вітер."),
     ("san", "Exercise: new list of forbidden goods published"),

@@ -79,7 +79,7 @@ def satellite_rows(satellite: str, day: int, rng: random.Random) -> list[Row]:
                 point = (east + 0.45 * (n % 4) - 0.2, north + 0.42 * (n // 4))
                 rows.append(Row(pixel(at, satellite, light, angle, point, power / (1 + old), rng), burning))
         for _ in range(3 if light == "D" else 0):  # stray weak pixels: sun on roofs, garden fires
-            point = place(rng.uniform(0, 140), rng.choice([-1, 1]) * rng.uniform(15, 55))
+            point = place(rng.uniform(35, 115), rng.choice([rng.uniform(-55, -15), rng.uniform(15, 30)]))
             rows.append(Row(pixel(at, satellite, light, angle, point, 1.2, rng)))
     return rows
 

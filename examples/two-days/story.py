@@ -192,14 +192,14 @@ CAMERAS = [
     Report("shelling-evening", "Camera Yevsuh", "Yevsuh", "14 17:00", "14 17:10", "recorded", 6, 6, "explosion", "impact", "undetermined", 900),
 ]
 
-#: Cameras, and where they stand; each says that it works every three hours until the evening of the 14th.
+#: Cameras, and where they stand; each says that it works every three hours, until the evening of the 14th.
 CAMERA_POSTS = {
     "Camera Lozno": (15.0, -1.0),
     "Camera power station": (69.9, -3.4),
     "Camera Chmyrivka": (77.6, -4.4),
     "Camera Yevsuh": (103.9, 4.9),
 }
-CAMERAS_END = "14 22:10"
+CAMERAS_END = "14 19:10"
 
 
 class Claim(NamedTuple):
