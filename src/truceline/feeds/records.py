@@ -9,6 +9,9 @@ Nothing is skipped: a record that cannot be split into the header's fields is gi
 reason. A quote that is not closed costs one line. Of a line longer than `LONGEST_RECORD` the whole is kept,
 in pieces of `PIECE_BYTES`, each a broken record. A gzip file that breaks off gives the records before the
 break, then one broken record with what is left and the byte of the break.
+
+Records and fields are cut by the same kernel, so there is one notion of what a record is. A CSV library would
+have another: pyarrow.csv keeps no bytes of a record, stops at a ragged one, and lets a quote run on.
 """
 
 from collections.abc import Callable, Iterator, Mapping

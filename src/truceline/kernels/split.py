@@ -1,7 +1,8 @@
 """Where records, fields and JSON elements begin and end in a piece of a file.
 
 All kernels take the bytes as a uint8 array and validate nothing but what they are named after; offsets are
-int64 into that array. Text is any encoding that keeps ASCII in place (UTF-8 does).
+int64 into that array, but for those of an Arrow string column, which are int32. Text is any encoding that
+keeps ASCII in place (UTF-8 does).
 """
 
 import numpy as np
