@@ -172,14 +172,20 @@ def test_warnings_are_neither_fires_nor_violations() -> None:
 
 def test_two_readings_give_two_probabilities_and_one_not_in_force_none() -> None:
     edition = Edition()
-    a = edition.incident("a", p=None)
-    edition.finding(a, "2", "a", 0.6)
-    edition.finding(a, "2", "b", 0.2)
-    b = edition.incident("b", p=None)
-    edition.finding(b, "2", "a", 0.6)
-    edition.finding(b, "2", "b", 0.2, in_force=False)
-    rows = {row.incident_id: saying.probability(row) for row in edition.report().incidents}
-    assert rows == {a.hex(): "0.20–0.60", b.hex(): "0.60"}
+    for name, in_force in (("a", True), ("b", False)):
+        subject = edition.incident(name, p=None)
+        edition.finding(subject, "2", "a", 0.6)
+        edition.finding(subject, "2", "b", 0.2, in_force=in_force)
+        edition.finding(subject, "npp", "a", 0.9, in_force=False)
+    rows = {row.incident_id: saying.by_clause(row.held) for row in edition.report().incidents}
+    assert rows[an_id("incident", "a").hex()] == [("2", "0.20–0.60"), ("npp", "not in force")]
+    assert rows[an_id("incident", "b").hex()] == [("2", "0.60"), ("npp", "not in force")]
+
+
+def test_a_duty_done_is_not_told_of() -> None:
+    edition = Edition()
+    edition.finding(an_id("done"), "4", "a", 0.0, subject_kind="duty", sentence="Done in time.")
+    assert edition.report().duties == []
 
 
 def test_duties_are_told_with_the_rule_s_sentence() -> None:

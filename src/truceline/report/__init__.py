@@ -21,7 +21,7 @@ from truceline.errors import TrucelineError
 from truceline.mission import Mission
 from truceline.observation import RELEASES
 from truceline.places import Gazetteer
-from truceline.report import gather, summary, svg, tables, tally
+from truceline.report import gather, lists, summary, svg, tally
 from truceline.report.document import document
 from truceline.report.html import html
 from truceline.report.model import Counting, Incident, Provenance, Report, SourceCount
@@ -155,8 +155,8 @@ def write(report: Report, folder: Path, formats: Iterable[str] = ("html", "csv",
         "html": lambda: html(document(report), report).encode(),
         "pdf": lambda: pdf(document(report), report),
         "json": lambda: encode(report),
-        "csv": lambda: tables.violations_csv(report).encode(),
-        "geojson": lambda: tables.incidents_geojson(report).encode(),
+        "csv": lambda: lists.violations_csv(report).encode(),
+        "geojson": lambda: lists.incidents_geojson(report).encode(),
     }
     wanted = list(formats)
     for name in wanted:

@@ -138,9 +138,9 @@ def _fires(report: Report) -> Section:
     if told.expected_conflict is not None:
         models = ", ".join(told.models)
         said.append(
-            f"By the model “{models}” (uncalibrated), {summary.number(round(told.expected_conflict, 1))} of "
+            f"By the model “{models}”, {summary.number(round(told.expected_conflict, 1))} of "
             f"{summary.plural(told.incidents, 'group')} of fires are expected to have been caused by the conflict; "
-            f"which of them is not known. Summed radiative power: {summary.number(round(told.frp_mw))} MW."
+            f"which of them is not known, and the model has not been compared with truth. Summed radiative power: {summary.number(round(told.frp_mw))} MW."
         )
     return Section(
         "fires", "Fires seen by satellite", paragraphs=said, tables=[tables.fires(report)] if told.rows else []

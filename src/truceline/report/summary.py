@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from truceline.places import listed
-from truceline.report.model import Erratum, Fires, Held, Incident, Report, Source, Tally
+from truceline.report.model import Erratum, Fires, Held, Report, Source, Tally
 
 #: Regions that get a sentence of their own; the others are summed up in one.
 REGIONS_TOLD = 6
@@ -94,21 +94,21 @@ def distance(metres: float | None, coarse: bool = False) -> str:
     return f"{km:.1f} km" if km < 10 else f"{km:,.0f} km"
 
 
-def probability(incident: Incident) -> str:
-    """The greatest probability of a breach; with the least, where readings differ."""
-    given = [h.p_breach for h in incident.held if h.p_breach is not None and h.in_force is not False]
-    if not given:
-        return "none in force" if incident.held else "no clause"
-    low, high = min(given), max(given)
-    return share(high) if share(low) == share(high) else f"{share(low)}–{share(high)}"
+def by_clause(held: Sequence[Held]) -> list[tuple[str, str]]:
+    """The clauses an incident is held against and the probability of a breach, most probable first, each once.
 
-
-def clauses(held: Sequence[Held]) -> list[str]:
-    """The clauses an incident is held against, most probable first, each once."""
-    best: dict[str, float] = {}
+    Where readings differ, the least and the greatest; readings in which the clause was not in force do not count.
+    """
+    given: dict[str, list[float]] = {}
     for one in held:
-        best[one.clause] = max(best.get(one.clause, 0.0), one.p_breach or 0.0)
-    return sorted(best, key=lambda clause: (-best[clause], clause))
+        found = given.setdefault(one.clause, [])
+        if one.p_breach is not None and one.in_force is not False:
+            found.append(one.p_breach)
+    said = []
+    for clause, found in sorted(given.items(), key=lambda item: (-max(item[1], default=-1.0), item[0])):
+        low, high = share(min(found, default=None)), share(max(found, default=None))
+        said.append((clause, "not in force" if not found else high if low == high else f"{low}–{high}"))
+    return said
 
 
 # ---- the summary ---------------------------------------------------------------------------------------------------
@@ -204,13 +204,17 @@ def _casualties(report: Report) -> list[str]:
 
 
 def _clause_types(report: Report) -> list[str]:
-    """One sentence a clause other than the cessation of fire, where the day has something likely."""
-    return [
-        f"{tally.title}: {plural(tally.likely, 'incident')} more likely than not a breach "
-        f"(greatest probability {share(tally.greatest)}, uncalibrated), of {tally.incidents:,} held against it."
-        for tally in report.clauses
-        if tally.rule != "cessation" and tally.likely
-    ]
+    """What is likely a breach of a clause other than the cessation of fire: protected sites first, apart."""
+    likely = [tally for tally in report.clauses if tally.rule != "cessation" and tally.likely]
+    said = []
+    for words, tallies in (
+        ("At protected sites", [tally for tally in likely if tally.rule == "protected_site"]),
+        ("Of other clauses", [tally for tally in likely if tally.rule != "protected_site"]),
+    ):
+        parts = [f"{tally.title}, {tally.likely:,} (greatest probability {share(tally.greatest)})" for tally in tallies]
+        if parts:
+            said.append(f"{words}, incidents more likely than not a breach (uncalibrated): {'; '.join(parts)}.")
+    return said
 
 
 def fires(told: Fires) -> str:

@@ -39,7 +39,7 @@ SEA, LAND, RIVER, LIMIT, INK = "#dce8ee", "#f8f6f1", "#a9c4d3", "#b9b2a4", "#1d2
 SHADES = ((0.2, "#cdbfe0"), (0.5, "#9d80c4"), (0.8, "#6f45a3"), (1.01, "#431a75"))
 FIRE, ZONE = "#a0662a", "#5d6b2f"
 ZONE_STYLE = (
-    f'fill="{ZONE}" fill-opacity="0.07" fill-rule="evenodd" '
+    f'fill="{ZONE}" fill-opacity="0.04" fill-rule="evenodd" '
     f'stroke="{ZONE}" stroke-width="0.9" stroke-dasharray="1.5 2.5"'
 )
 FONT = "system-ui, 'Segoe UI', 'Noto Sans', 'DejaVu Sans', 'Libertinus Serif', sans-serif"

@@ -1,8 +1,5 @@
 """The report's tables as rows of words, and the whole lists beside it: CSV and GeoJSON."""
 
-import csv
-import io
-import json
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -12,6 +9,9 @@ from truceline.report.model import Incident, Report
 
 #: Rows of the violations table in HTML and PDF: about five pages of A4. The CSV has them all.
 MOST_VIOLATIONS = 60
+
+#: Clauses shown beside an incident.
+MOST_CLAUSES = 3
 
 #: Fires shown: the strongest, and as many of those nearest to the line.
 MOST_FIRES = 8
@@ -57,8 +57,7 @@ def violations(report: Report) -> Table:
             "Description",
             "Weapon",
             "Date, time",
-            "Probability",
-            "Clause",
+            "Clause: probability of a breach",
         ],
         rows=[
             [
@@ -71,7 +70,6 @@ def violations(report: Report) -> Table:
                 row.description or "undetermined",
                 row.weapon or "undetermined",
                 summary.interval(row.first_at, row.last_at, zone),
-                summary.probability(row),
                 _clauses(row),
             ]
             for row in shown
@@ -89,11 +87,12 @@ def _location(row: Incident) -> str:
 
 
 def _clauses(row: Incident) -> str:
-    """Clauses by id, the most likely first, with the state of the case where people have begun on it."""
-    named = summary.clauses(row.held)
+    """Clauses with their probability, the most likely first, and the state of the cases where people have begun."""
+    held = summary.by_clause(row.held)
     states = sorted({held.state for held in row.held} - {"alleged"})
-    text = ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
-    return f"{text}\n{', '.join(states)}" if states else text or "—"
+    text = "; ".join(f"{clause}: {p}" for clause, p in held[:MOST_CLAUSES])
+    text += f"; {len(held) - MOST_CLAUSES} more" if len(held) > MOST_CLAUSES else ""
+    return f"{text}\n{', '.join(states)}" if states else text or "no clause"
 
 
 def regions(report: Report) -> Table:
@@ -134,7 +133,8 @@ def clauses(report: Report) -> Table:
     """Findings by clause."""
     return Table(
         id="clauses",
-        caption="Incidents held against each clause. Probabilities are uncalibrated: not yet compared with truth.",
+        caption="Incidents, fires among them, held against each clause. Probabilities are uncalibrated: "
+        "not yet compared with truth.",
         columns=[
             "Clause",
             "What it says",
@@ -279,7 +279,7 @@ def duties(report: Report) -> Table:
     """What parties had to do, and findings on tracks and sites."""
     return Table(
         id="duties",
-        caption="Duties, and what is held against a clause other than by an incident.",
+        caption="Duties, and what is held against a clause other than by an incident, where a breach is at all likely.",
         columns=["Clause", "Finding", "In the reading of", "Probability", "Id"],
         rows=[
             [
@@ -293,91 +293,3 @@ def duties(report: Report) -> Table:
         ],
         numeric=(3,),
     )
-
-
-# ---- whole lists ---------------------------------------------------------------------------------------------------
-
-CSV_COLUMNS = (
-    "number", "incident_id", "sources", "place", "region", "lon", "lat", "position_coarsened", "line_date",
-    "line_distance_km", "means", "count", "count_max", "observation", "what", "description", "weapon",
-    "first_at_utc", "last_at_utc", "events", "observations", "killed_reported", "injured_reported", "p_breach",
-    "clauses", "readings", "states", "p_conflict",
-)  # fmt: skip
-
-
-def violations_csv(report: Report) -> str:
-    """Every incident of the day but fires, one row each; times in UTC, missing is empty."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for row in report.incidents:
-        distance_km = None if row.line_distance_m is None else row.line_distance_m / 1000
-        writer.writerow(
-            _plain(value)
-            for value in (
-                row.number, row.incident_id, "|".join(row.sources), row.place, row.region, row.lon, row.lat, row.coarse,
-                row.line_date, distance_km, row.means, row.count, row.count_max, row.observation, row.what,
-                row.description, row.weapon, row.first_at and row.first_at.isoformat(),
-                row.last_at and row.last_at.isoformat(), row.events, row.observations, row.killed, row.injured,
-                row.p_breach, "|".join(summary.clauses(row.held)), "|".join(sorted({h.reading for h in row.held})),
-                "|".join(sorted({h.state for h in row.held})), row.p_conflict,
-            )
-        )  # fmt: skip
-    return text.getvalue()
-
-
-def _plain(value: object) -> object:
-    """No cell that a spreadsheet would take for a formula."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-
-
-def incidents_geojson(report: Report) -> str:
-    """Every incident of the day with a place, fires too, as points with their 1-sigma ellipse (GeoJSON, RFC 7946)."""
-    features = [_feature(row) for row in [*report.incidents, *report.fires.rows] if row.lon is not None]
-    collection = {
-        "type": "FeatureCollection",
-        "name": f"incidents {report.day.isoformat()}",
-        "edition": report.provenance.edition,
-        "release": report.release,
-        "exercise": report.exercise,
-        "illustrative": report.illustrative,
-        "features": features,
-    }
-    return json.dumps(collection, ensure_ascii=False, indent=None, separators=(",", ":")) + "\n"
-
-
-def _feature(row: Incident) -> dict[str, object]:
-    return {
-        "type": "Feature",
-        "id": row.incident_id,
-        "geometry": {"type": "Point", "coordinates": [row.lon, row.lat]},
-        "properties": {
-            "what": row.what,
-            "observation": row.observation,
-            "place": row.place,
-            "region": row.region,
-            "coarsened_to_km": 1 if row.coarse else None,
-            "major_m": row.major_m,
-            "minor_m": row.minor_m,
-            "tilt_deg": row.tilt_deg,
-            "line_date": row.line_date,
-            "line_distance_m": row.line_distance_m,
-            "first_at": row.first_at and row.first_at.isoformat(),
-            "last_at": row.last_at and row.last_at.isoformat(),
-            "sources": row.sources,
-            "events": row.events,
-            "observations": row.observations,
-            "count": row.count,
-            "count_max": row.count_max,
-            "killed_reported": row.killed,
-            "injured_reported": row.injured,
-            "frp_mw": row.frp_mw,
-            "p_conflict": row.p_conflict,
-            "p_breach": row.p_breach,
-            "clauses": summary.clauses(row.held),
-        },
-    }

@@ -17,6 +17,9 @@ from truceline.report.model import Casualty, ClauseTally, Duty, Fires, Incident,
 #: Fires this near to the line are told of apart: the reach of most of what is fired at it. Assumption.
 NEAR_KM = 5.0
 
+#: A breach less likely than this is not told of.
+AT_ALL = 0.01
+
 #: Above this an incident is "more likely than not" a breach.
 LIKELY = 0.5
 
@@ -153,12 +156,16 @@ def _in_force(values: Sequence[bool | None], readings: Sequence[str], names: dic
 
 
 def duties(findings: pa.Table, agreement: Agreement, ends: datetime) -> list[Duty]:
-    """Findings on other subjects than incidents, begun before the period's end, most probable first."""
+    """Findings on other subjects than incidents, begun before the period's end, most probable first.
+
+    Duties done have a probability of next to nothing and are left out.
+    """
     titles = {clause.id: clause.title for clause in agreement.clause}
     names = {party.id: party.name for party in agreement.party}
     begun = pc.less(findings["first_breach_from"], pa.scalar(ends, TIME))
     other = pc.not_equal(findings["subject_kind"], "incident")
-    stands = pc.and_(pc.is_valid(findings["p_breach"]), pc.fill_null(findings["in_force"], True))
+    likely = pc.fill_null(pc.greater_equal(findings["p_breach"], pa.scalar(AT_ALL, pa.float32())), False)
+    stands = pc.and_(likely, pc.fill_null(findings["in_force"], True))
     rows = findings.filter(pc.and_(pc.and_(pc.fill_null(begun, False), other), stands)).to_pylist()
     rows.sort(key=lambda row: (-row["p_breach"], row["finding_id"]))
     return [
