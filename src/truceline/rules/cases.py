@@ -56,6 +56,11 @@ class Evidence:
     def _raw(self) -> bytes:
         return b"".join(self.observations.take(pa.array(self.members)).to_pylist())
 
+    @cached_property
+    def anchor_ids(self) -> list[bytes | None]:
+        """The anchor of every incident; None where no observation is known."""
+        return list(self.observations.take(pa.array(self.anchors, mask=self.anchors < 0)).to_pylist())
+
     def of(self, incident: int) -> Ints:
         """Observation numbers behind an incident; none for -1."""
         return self.members[self.first[incident] : self.first[incident + 1]] if incident >= 0 else self.members[:0]
@@ -244,11 +249,15 @@ class _Held:
     def fresh(self, group: int, behind: Evidence, taken: set[bytes]) -> bytes:
         """An id of clause and anchor; where that is taken, by what it split from, of clause and another observation."""
         incident = int(self.incident[group])
-        numbers = behind.of(incident)
-        if not len(numbers):
+        anchor = behind.anchor_ids[incident] if incident >= 0 else None
+        if anchor is None:
             return identity("case", self.clause[group], self.subject(group))
-        for anchor in behind.bytes_of(np.append(behind.anchors[incident], numbers)):
-            case_id = identity("case", self.clause[group], anchor)
+        case_id = identity("case", self.clause[group], anchor)
+        if case_id not in taken:
+            return case_id
+        numbers = behind.of(incident)
+        for other in behind.bytes_of(numbers):
+            case_id = identity("case", self.clause[group], other)
             if case_id not in taken:
                 return case_id
         return identity("case", self.clause[group], "again", *behind.bytes_of(numbers))
