@@ -136,11 +136,11 @@ def _fires(report: Report) -> Section:
     told = report.fires
     said = [summary.fires(told)]
     if told.expected_conflict is not None:
-        models = ", ".join(told.models)
+        models, expected = ", ".join(told.models), summary.number(round(told.expected_conflict, 1))
         said.append(
-            f"By the model “{models}”, {summary.number(round(told.expected_conflict, 1))} of "
-            f"{summary.plural(told.incidents, 'group')} of fires are expected to have been caused by the conflict; "
-            f"which of them is not known, and the model has not been compared with truth. Summed radiative power: {summary.number(round(told.frp_mw))} MW."
+            f"By the model “{models}”, {expected} of {summary.plural(told.incidents, 'group')} of fires are expected to "
+            "have been caused by the conflict; which of them is not known, and the model has not been compared with "
+            f"truth. Summed radiative power: {summary.number(round(told.frp_mw))} MW."
         )
     return Section(
         "fires", "Fires seen by satellite", paragraphs=said, tables=[tables.fires(report)] if told.rows else []
