@@ -225,7 +225,7 @@ def _explain(message: str, document: Any) -> str:
     where = where.removeprefix(".")
     if "unknown field" in text and isinstance(value, dict):
         return f"{where + ': ' if where else ''}{_unknown_key(text.split('`')[1], value)}"
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list) and keys[-1] != "...":  # "...": one of the values of this very table
         return f"{where}: {text}" if where else text
     return f"{where} = {value!r}: {text}"
 
