@@ -53,7 +53,7 @@ def make(folder: Path) -> None:
             "properties": {"held_by": "party-b"},
         }
         write(folder / f"line/line_{day}.geojson", collection([area]))
-    sites = [line_of(name, kind, *where(chain, off, 0.0, dice(0))) for name, kind, chain, off in SITES]
+    sites = [line_of(name, kind, *where(chain, off)) for name, kind, chain, off in SITES]
     write(folder / "sites.csv", "\n".join(["name,kind,lon,lat", *sites]) + "\n")
     write(folder / "expected.json", json.dumps(expected(files), ensure_ascii=False, indent=1) + "\n")
 

@@ -60,14 +60,13 @@ def background_reports(small: list[Occurrence], rng: random.Random) -> tuple[lis
 
 def logs(patrols: list[Report], cameras: list[Report]) -> tuple[list[Row], list[Row]]:
     """patrols.csv and cameras.csv: the same columns, their own bad rows and exact repeats."""
-    rng = dice(314)
-    written = _numbered("P", [_log_row(report, rng) for report in sorted(patrols, key=_logged)])
+    written = _numbered("P", [_log_row(report) for report in sorted(patrols, key=_logged)])
     working, at = [], time("13 19:30")
     while at < time(CAMERAS_END):
         moment = f"{at:%d %H:%M}"
         working += [Report("", post, "", moment, moment, "", 0, 0, "status", "working", "", 5) for post in CAMERA_POSTS]
         at += timedelta(hours=3)
-    recorded = _numbered("C", [_log_row(report, rng) for report in sorted(cameras + working, key=_logged)])
+    recorded = _numbered("C", [_log_row(report) for report in sorted(cameras + working, key=_logged)])
 
     spoil = written[6].text.split(",")
     slipped, late = [*spoil[:6], "492.7088", *spoil[7:]], [*spoil[:3], "2031-03-14 27:40", *spoil[4:]]
@@ -82,10 +81,10 @@ def _logged(report: Report) -> tuple[datetime, str]:
     return time(report.ends), report.post
 
 
-def _log_row(report: Report, rng: random.Random) -> Row:
+def _log_row(report: Report) -> Row:
     """A log's line; the place is the occurrence's, off by the error the post states for itself."""
     chain, off = (TRUTH[report.about].chain, TRUTH[report.about].off) if report.about else CAMERA_POSTS[report.post]
-    lon, lat = where(chain, off, report.error_m / 1000 if report.about else 0.0, rng)
+    lon, lat = where(chain, off, report.error_m / 1000 if report.about else 0.0, f"{report.post} {report.starts}")
     begin, end = (f"{time(moment):%Y-%m-%d %H:%M}" for moment in (report.starts, report.ends))
     count = (report.count, report.count_max) if report.about else ("", "")
     said = (report.observation, report.description, report.weapon or ("undetermined" if report.about else ""))
@@ -100,11 +99,12 @@ def _numbered(letter: str, rows: list[Row]) -> list[Row]:
 
 def liaison() -> list[Row]:
     """The parties' claims, as the joint coordination centre logs them."""
-    rng = dice(159)
     rows = []
     for claim in LIAISON:
         truth = TRUTH.get(claim.about)
-        lon, lat = where(truth.chain, truth.off, 0.3 + claim.stray_km, rng) if truth else ("", "")
+        lon, lat = (
+            where(truth.chain, truth.off, 0.3 + claim.stray_km, f"{claim.party} {claim.when}") if truth else ("", "")
+        )
         received, when = (f"{time(moment):%d.%m.%Y %H:%M}" for moment in (claim.received, claim.when))
         act = (claim.act, claim.count, claim.weapon, lon, lat, claim.killed, claim.injured, claim.statement)
         blames = {"party-a": "party-b", "party-b": "party-a"}[claim.party] if claim.about else ""
@@ -117,11 +117,10 @@ def liaison() -> list[Row]:
 
 def civil() -> list[dict[str, object]]:
     """The civil protection service's list as GeoJSON features."""
-    rng = dice(265)
     features: list[dict[str, object]] = []
     for damage in CIVIL:
         truth = TRUTH[damage.about]
-        lon, lat = where(truth.chain, truth.off, damage.error_m / 1000, rng)
+        lon, lat = where(truth.chain, truth.off, damage.error_m / 1000, f"civil {damage.when}")
         told = {name: getattr(damage, name) for name in ("kind", "killed", "injured", "error_m", "text")}
         point = {"type": "Point", "coordinates": [float(lon), float(lat)]}
         properties = {"when": time(damage.when).isoformat(), **told}

@@ -84,7 +84,7 @@ OCCURRENCES = [
     Occurrence("exercise-a", "ground.exercise", "14 12:30", "14 14:40", 52.0, -22.0, 62, "artillery 122", "party-a",
                "a live-fire exercise, notified beforehand: exempt"),
     Occurrence("fire-exercise", "fire", "14 13:00", "14 15:00", 52.1, -22.3, 1, "", "party-a", "dry grass burning on the training ground"),
-    Occurrence("power-station", "explosion.impact", "14 13:20", "14 13:28", 67.85, -3.6, 3, "mortar 120", "party-b",
+    Occurrence("power-station", "explosion.impact", "14 13:20", "14 13:28", 67.55, -3.6, 3, "mortar 120", "party-b",
                "three explosions at the border of the power station's protected circle"),
     Occurrence("uav-a", "uav.reconnaissance", "14 15:05", "14 15:20", 99.0, 6.0, 1, "", "party-a",
                "a reconnaissance UAV over the no-fly band"),

@@ -96,14 +96,18 @@ def line_of(*values: object, quote: bool = False) -> str:
 TRUTH = {occurrence.id: occurrence for occurrence in OCCURRENCES}
 
 
-def dice(seed: int) -> random.Random:
+def dice(seed: int | str) -> random.Random:
     """Python's own generator: its draws are the same in every version."""
     return random.Random(seed)  # noqa: S311 (no secret hangs on it)
 
 
-def where(chain: float, off: float, error_km: float, rng: random.Random) -> tuple[str, str]:
-    """Longitude and latitude as a source gives them: off by its error, to five decimals (about a metre)."""
+def where(chain: float, off: float, error_km: float = 0.0, report: str = "") -> tuple[str, str]:
+    """Longitude and latitude as a source gives them: off by its error, to five decimals (about a metre).
+
+    Each `report` has dice of its own, so that one more or fewer leaves the others where they are.
+    """
     east, north = place(chain, off)
+    rng = dice(report)
     lon, lat = to_degrees((east + error_km * spread(rng), north + error_km * spread(rng)))
     return f"{lon:.5f}", f"{lat:.5f}"
 
