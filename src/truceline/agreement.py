@@ -213,7 +213,7 @@ def read_toml(path: Path, kind: type[T]) -> T:
 def _explain(message: str, document: Any) -> str:
     """msgspec's message with the table and the value it complains about, found by its path `$.clause[0].type`."""
     text, _, path = message.partition(" - at `$")
-    keys = path.rstrip("`").replace("[", ".").replace("]", "").strip(".").split(".")
+    keys = path.rstrip("`").replace("[...]", ".*").replace("[", ".").replace("]", "").strip(".").split(".")
     value, where = document, ""
     for key in keys if path else []:
         try:
@@ -225,7 +225,7 @@ def _explain(message: str, document: Any) -> str:
     where = where.removeprefix(".")
     if "unknown field" in text and isinstance(value, dict):
         return f"{where + ': ' if where else ''}{_unknown_key(text.split('`')[1], value)}"
-    if isinstance(value, dict | list) and keys[-1] != "...":  # "...": one of the values of this very table
+    if isinstance(value, dict | list) and keys[-1] != "*":  # "*": one of the values of this very table
         return f"{where}: {text}" if where else text
     return f"{where} = {value!r}: {text}"
 
