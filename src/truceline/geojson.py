@@ -20,6 +20,7 @@ from shapely.geometry.base import BaseGeometry
 
 from truceline.errors import MissionError
 from truceline.frame import Frame
+from truceline.zones import mended
 
 #: A line file of a thousand-kilometre front is 1 to 3 MB; what unpacks to a hundred times that is no line.
 _MOST_BYTES = 300_000_000
@@ -87,38 +88,50 @@ def read(path: Path, problems: list[str], select: Mapping[str, Sequence[str]] | 
     return found
 
 
-def in_theatre(path: Path, features: list[Feature], frame: Frame, problems: list[str]) -> list[Feature]:
-    """The features that have a place within the theatre; a sentence to `problems` on the rest.
+def in_theatre(
+    path: Path, features: list[Feature], frame: Frame, problems: list[str]
+) -> tuple[list[Feature], npt.NDArray[np.object_]]:
+    """The features that reach into the theatre, and their geometries in its metres, mended where their rings cross
+    or touch themselves; a sentence to `problems` on each that is mended and on those left out.
 
     Raises
     ------
     MissionError
         When a feature lies in the theatre only with longitude and latitude exchanged.
     """
-    found, beyond = [], []
-    for feature in features:
-        x, y = shapely.get_coordinates(feature.geometry).T
-        if frame.within(x, y).any():
-            found.append(feature)
-        elif frame.within(y, x).mean() > 0.5:
+    geometries = np.array([feature.geometry for feature in features], object)
+    valid = mended(geometries)
+    for i in np.flatnonzero(~shapely.is_valid(geometries)):
+        reason, _, place = str(shapely.is_valid_reason(geometries[i])).rstrip("]").partition("[")
+        before, after = (_project(shape, frame).area / 1e6 for shape in (geometries[i], valid[i]))
+        lonlat = ", ".join(f"{float(number):.4f}" for number in place.split()[:2])
+        what = f"{reason} at {lonlat}; mended, {before:.2f} km2 became {after:.2f}"
+        problems.append(f"{path.name}: feature {features[i].number}: {what}")
+    shapes = to_local(valid, frame)
+    reaches = shapely.distance(shapes, shapely.Point(0, 0)) <= frame.radius_m
+    for i in np.flatnonzero(~reaches):
+        x, y = shapely.get_coordinates(features[i].geometry).T
+        if frame.within(y, x).mean() > 0.5:
             raise MissionError(
-                f"{path}: feature {feature.number}: ({x[0]:g}, {y[0]:g}) is outside the theatre, but inside with the "
-                "numbers exchanged: the file seems to have latitude before longitude"
+                f"{path}: feature {features[i].number}: ({x[0]:g}, {y[0]:g}) is outside the theatre, but inside with "
+                "the numbers exchanged: the file seems to have latitude before longitude"
             )
-        else:
-            beyond.append(feature.number)
-    if beyond:
-        which = ", ".join(str(number) for number in beyond)
+    if not reaches.all():
+        which = ", ".join(str(features[i].number) for i in np.flatnonzero(~reaches))
         problems.append(
-            f"{path.name}: beyond {frame.radius_m / 1000:g} km of the theatre's centre; left out: feature {which}"
+            f"{path.name}: left out: feature {which}, beyond {frame.radius_m / 1000:g} km of the theatre's centre"
         )
-    return found
+    return [features[i] for i in np.flatnonzero(reaches)], shapes[reaches]
 
 
 def to_local(geometries: npt.NDArray[np.object_], frame: Frame) -> npt.NDArray[np.object_]:
-    """Geometries in degrees as geometries in the theatre's metres, edges straight in degrees."""
-    fine = shapely.segmentize(geometries, _STEP_DEG)
-    return np.asarray(shapely.transform(fine, lambda lonlat: np.column_stack(frame.to_local(*lonlat.T))), object)
+    """Valid geometries in degrees as geometries in the theatre's metres, edges straight in degrees."""
+    fine = shapely.segmentize(geometries, _STEP_DEG)  # of an invalid polygon it would silently drop parts
+    return np.asarray(_project(fine, frame), object)
+
+
+def _project(geometries: Any, frame: Frame) -> Any:
+    return shapely.transform(geometries, lambda lonlat: np.column_stack(frame.to_local(*lonlat.T)))
 
 
 def to_degrees(geometry: BaseGeometry, frame: Frame) -> BaseGeometry:

@@ -169,8 +169,8 @@ class Line:
                 raise MissionError(f"{path}: a second line of {day}, after {by_day[day]}; one file a date")
             by_day[day] = path
             said: list[str] = []
-            features = geojson.in_theatre(path, geojson.read(path, said, select), frame, said)
-            line = _dated(day, path, features, frame, tolerance_m, strip, said)
+            _, shapes = geojson.in_theatre(path, geojson.read(path, said, select), frame, said)
+            line = _dated(day, path.name, shapes, frame, tolerance_m, strip, said)
             if line is not None:
                 lines.append(line)
             problems += said
@@ -265,8 +265,8 @@ def _strip(border: BaseGeometry | None, frame: Frame, width_m: float) -> _Strip 
 
 def _dated(
     day: date,
-    path: Path,
-    features: list[geojson.Feature],
+    file: str,
+    shapes: npt.NDArray[np.object_],
     frame: Frame,
     tolerance_m: float,
     strip: _Strip | None,
@@ -275,37 +275,30 @@ def _dated(
     """The line of one file; None, and a sentence, when there is nothing in it."""
 
     def say(sentence: str) -> None:
-        said.append(f"{path.name}: {sentence}")
+        said.append(f"{file}: {sentence}")
 
-    shapes = geojson.to_local(np.array([f.geometry for f in features], object), frame)
     kinds = shapely.get_dimensions(shapes)
     if (kinds == 0).any():
-        say(f"{(kinds == 0).sum()} points are neither area nor line; left out")
+        say(f"left out: {_many(kinds == 0, 'point')}, neither area nor line")
     if (kinds == 2).any():
         if (kinds == 1).any():
-            say(f"{(kinds == 1).sum()} lines beside areas; left out, the areas' border is the line")
-        areal = np.flatnonzero(kinds == 2)
-        area = _union([features[i].number for i in areal], shapes[areal], frame, tolerance_m, say)
-        line = shapely.line_merge(_contact(area, frame, strip, tolerance_m, say))
-    elif (kinds == 1).any():
-        area, line = None, shapely.line_merge(shapely.union_all(shapes[kinds == 1]))
+            say(f"left out: {_many(kinds == 1, 'line')} beside areas, whose border is the line")
+        area = _union(shapes[kinds == 2], tolerance_m, say)
+        line = shapely.boundary(area)
     else:
-        say("no area and no line; left out, the line before it stays in force")
+        area, line = None, shapely.union_all(shapes[kinds == 1])
+    if line.is_empty:
+        say("left out: no area and no line in it; the line before it stays in force")
         return None
-    return DatedLine(day, path.name, area, _ordered(shapely.get_parts(line)), tolerance_m, tuple(said))
+    parts = _contact(line, frame, strip if area is not None else None, tolerance_m, say)
+    if not len(parts):
+        say("nothing of the areas' border is line of contact")
+    return DatedLine(day, file, area, _ordered(parts), tolerance_m, tuple(said))
 
 
-def _union(
-    numbers: list[int], shapes: npt.NDArray[np.object_], frame: Frame, tolerance_m: float, say: Callable[[str], None]
-) -> BaseGeometry:
-    """One area: rings mended, parts joined, seams closed."""
-    valid = mended(shapes)
-    for i in np.flatnonzero(~shapely.is_valid(shapes)):
-        reason, _, place = str(shapely.is_valid_reason(shapes[i])).rstrip("]").partition("[")
-        lon, lat = frame.to_degrees(*(float(number) for number in place.split()[:2]))
-        before, after = (shapely.area(part) / 1e6 for part in (shapes[i], valid[i]))
-        say(f"feature {numbers[i]}: {reason} at {lon:.4f}, {lat:.4f}; mended, {before:.2f} km2 became {after:.2f}")
-    area = shapely.union_all(polygons(valid)[0])
+def _union(shapes: npt.NDArray[np.object_], tolerance_m: float, say: Callable[[str], None]) -> BaseGeometry:
+    """One area: parts joined, seams closed."""
+    area = shapely.union_all(polygons(mended(shapes))[0])  # moved into the plane, near misses may cross
     seam_m = tolerance_m * _SEAM
     wide = shapely.buffer(area, seam_m / 2, join_style="mitre", mitre_limit=_MITRE)
     narrow = shapely.buffer(wide, -seam_m / 2, join_style="mitre", mitre_limit=_MITRE)
@@ -317,16 +310,15 @@ def _union(
     slivers = 2 * shapely.area(parts) < seam_m * shapely.length(parts)
     if slivers.any():
         size = shapely.area(parts[slivers]).sum() / 1e6
-        say(f"{slivers.sum()} slivers narrower than {seam_m:g} m, {size:.2f} km2 in all; kept as area")
+        say(f"{_many(slivers, 'sliver')} of area narrower than {seam_m:g} m, {size:.2f} km2 in all; kept")
     return closed
 
 
 def _contact(
-    area: BaseGeometry, frame: Frame, strip: _Strip | None, tolerance_m: float, say: Callable[[str], None]
-) -> BaseGeometry:
-    """What of an area's border is line of contact."""
-    theatre = shapely.buffer(shapely.Point(0, 0), frame.radius_m, quad_segs=64)
-    line = shapely.intersection(shapely.boundary(area), theatre)
+    border: BaseGeometry, frame: Frame, strip: _Strip | None, tolerance_m: float, say: Callable[[str], None]
+) -> npt.NDArray[np.object_]:
+    """The parts of an area's border, or of a line as drawn, that are line of contact in the theatre."""
+    line = shapely.intersection(border, shapely.buffer(shapely.Point(0, 0), frame.radius_m, quad_segs=64))
     if strip is not None:
         line = shapely.difference(line, strip.area)
     parts = shapely.get_parts(shapely.line_merge(line))
@@ -334,14 +326,21 @@ def _contact(
     chord, length, loop = np.hypot(*ends.T), shapely.length(parts), shapely.is_closed(parts)
     back = ~loop & (chord < 2 * strip.width_m if strip is not None else np.zeros(len(parts), bool))
     short = loop & (length < _LOOP * tolerance_m)
-    if back.any() and strip is not None:
+    if strip is not None and back.any():
         say(
-            f"{back.sum()} pieces of border, {length[back].sum() / 1000:.1f} km in all, leave coast or international "
-            f"border and come back within {2 * strip.width_m / 1000:g} km; not taken for line"
+            f"not taken for line: {_many(back, 'piece')} of border, {length[back].sum() / 1000:.1f} km in all, from "
+            f"coast or international border back to it within {2 * strip.width_m / 1000:g} km"
         )
     if short.any():
-        say(f"{short.sum()} loops shorter than {_LOOP * tolerance_m / 1000:g} km; not taken for line")
-    return shapely.MultiLineString(list(parts[~back & ~short]))
+        say(f"not taken for line: {_many(short, 'loop')} shorter than {_LOOP * tolerance_m / 1000:g} km")
+    kept: npt.NDArray[np.object_] = parts[~back & ~short]
+    return kept
+
+
+def _many(which: npt.NDArray[np.bool_], thing: str) -> str:
+    """How many, in words: "1 loop", "3 loops"."""
+    count = int(which.sum())
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def _ordered(parts: Iterable[shapely.LineString]) -> BaseGeometry:
