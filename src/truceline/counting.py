@@ -79,7 +79,7 @@ def count(rule: str, events: pa.Table, begins: datetime | None = None, ends: dat
     kinds = events["what"].unique().to_pylist()
     counts = pa.array([kind for kind in kinds if term(kind).family == "impulse"], pa.string())
     loud = pc.is_in(events["what"], value_set=counts)
-    rows = np.flatnonzero(loud.combine_chunks().to_numpy(zero_copy_only=False)) if len(events) else np.empty(0, np.int64)
+    rows = np.flatnonzero(loud.to_numpy())
     counted = events.take(pa.array(rows))
     least, most = RULES[rule].of(counted, incident[rows], len(ids))
     countable = np.bincount(incident[rows], minlength=len(ids)) > 0
@@ -126,13 +126,17 @@ def _stated(events: pa.Table) -> tuple[Array, Array]:
     return np.maximum(np.nan_to_num(np.fmin(least, most), nan=1.0), 1.0), np.fmax(least, most)
 
 
+def _summed(incident: Ints, values: npt.NDArray[Any], incidents: int) -> Array:
+    return np.bincount(incident, values.astype(np.float64), incidents).astype(np.float64)
+
+
 def _osce_smm(events: pa.Table, incident: Ints, incidents: int) -> tuple[Array, Array]:
     least, most = _stated(events)
-    return np.bincount(incident, least, incidents), np.bincount(incident, most, incidents)
+    return _summed(incident, least, incidents), _summed(incident, most, incidents)
 
 
 def _jfo(events: pa.Table, incident: Ints, incidents: int) -> tuple[Array, Array]:
-    least, most = _stated(events)
+    least, _ = _stated(events)
     begins, ends = to_numpy(events["at_from"]), to_numpy(events["at_until"])
     at = to_numpy(events["at"])
     begins, ends = np.where(np.isnan(begins), at, begins), np.where(np.isnan(ends), at, ends)
@@ -152,7 +156,7 @@ def _jfo(events: pa.Table, incident: Ints, incidents: int) -> tuple[Array, Array
     # what intervals leave open: as many shellings as there are events, if an hour's gap each fits in
     possible = np.minimum(events_of, 1 + np.floor(np.nan_to_num(span) / JFO_GAP_S))
     of = incident[first]
-    return np.bincount(of, discharges >= JFO_DISCHARGES, incidents), np.bincount(of, possible, incidents)
+    return _summed(of, discharges >= JFO_DISCHARGES, incidents), _summed(of, possible, incidents)
 
 
 RULES: dict[str, Rule] = {
@@ -161,10 +165,10 @@ RULES: dict[str, Rule] = {
         Rule(
             "osce-smm",
             "1",
-            "Counted as the OSCE Special Monitoring Mission did: every explosion, burst, shot, projectile, muzzle flash "
-            "and illumination flare is one; a stated range counts with its lower end; a report without a number counts "
-            "as one, so that totals are lower bounds. Fires, aircraft, forces and weapons present are not counted "
-            "(osce-smm, version 1).",
+            "Counted as the OSCE Special Monitoring Mission did: every explosion, burst, shot, projectile, muzzle "
+            "flash and illumination flare is one; a stated range counts with its lower end; a report without a number "
+            "counts as one, so that totals are lower bounds. Fires, aircraft, forces and weapons present are not "
+            "counted (osce-smm, version 1).",
             _osce_smm,
         ),
         Rule(

@@ -71,9 +71,10 @@ def fuse(
     groups = group(occurred, fused)
     anchors = occurred.table["observation_id"].take(pa.array(fused.first[groups.order[groups.start]]))
     built = event_columns(occurred, fused, frame, line)
-    built |= {"event_id": ids, "incident_id": named("incident", anchors).take(pa.array(groups.group))}
+    incident_ids = named("incident", anchors)
+    built |= {"event_id": ids, "incident_id": incident_ids.take(pa.array(groups.group))}
     built |= {"p_conflict": None, "p_conflict_model": None, "p_conflict_factors": None}
-    events = assembled(built, fused.count, picture.EVENTS)
+    events = assembled(built, fused.number, picture.EVENTS)
     ties = associations(occurred, fused, ids)
     judged = stated_conflict(events, fire_prior) if conflict is None else conflict(events, ties, observations)
     for name, column in (
@@ -83,5 +84,5 @@ def fuse(
     ):
         at = events.schema.get_field_index(name)
         events = events.set_column(at, events.schema.field(at), column.cast(events.schema.field(at).type))
-    table = incident_table(occurred, fused, groups, events, frame, line, gazetteer)
+    table = incident_table(occurred, fused, groups, events, incident_ids, frame, line, gazetteer)
     return Fused(ties, events, table, occurred.left_out)

@@ -63,14 +63,17 @@ def local_rates(streams: npt.NDArray[np.int64], east_m: Array, north_m: Array, a
     for code in np.unique(streams):
         rows = streams == code
         stated = RATE[STREAMS[code]].value
-        others = np.maximum(active_cell_days(east_m[rows], north_m[rows], at_s[rows], _CELL_M, _COLUMN_M, _HALF_DAYS) - 1, 0)
+        active = active_cell_days(east_m[rows], north_m[rows], at_s[rows], _CELL_M, _COLUMN_M, _HALF_DAYS)
+        others = np.maximum(active - 1, 0)
         out[rows] = np.log((others + _PRIOR_COUNT) / (_BOX + _PRIOR_COUNT / stated))
     return out
 
 
 #: How often an instrument, post or outlet records one occurrence twice, to how often two of them record it:
 #: rounds minutes apart stay apart, a corrected report still finds its first.
-REPEAT = Assumption(value=0.05, source="instruments report an occurrence once; outlets sometimes update", confidence="low")
+REPEAT = Assumption(
+    value=0.05, source="instruments report an occurrence once; outlets sometimes update", confidence="low"
+)
 
 #: How likely two accounts of one occurrence differ in kind: within one head (impact, outgoing), and within
 #: one family (explosion, burst). Never across families: a drone and its explosion are two occurrences, and

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from truceline.kernels.grid import distinct
 from truceline.observation import LIKELIHOODS, RELEASES
 
 Ints = npt.NDArray[np.int64]
@@ -72,7 +73,7 @@ class Groups:
     def words(self, codes: Ints, words: list[str]) -> pa.Array:
         """The distinct words of each group, sorted: a list column; empty lists where there is none."""
         width = max(len(words), 1)
-        pairs = np.unique((self.group * width + codes)[codes >= 0])
+        pairs = distinct((self.group * width + codes)[codes >= 0])
         offsets = np.searchsorted(pairs // width, np.arange(self.count + 1))
         values = pa.array(words, pa.string()).take(pa.array(pairs % width))
         return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
@@ -84,8 +85,9 @@ class Groups:
         if not known.any():
             return out
         width = int(codes.max()) + 1
-        pairs, back = np.unique(self.group[known] * width + codes[known], return_inverse=True)
-        support = np.bincount(back, None if weights is None else np.round(weights[known], 9))
+        each = self.group[known] * width + codes[known]
+        pairs = distinct(each)
+        support = np.bincount(np.searchsorted(pairs, each), None if weights is None else np.round(weights[known], 9))
         order = np.lexsort((pairs % width, -support, pairs // width))
         group = pairs[order] // width
         first = np.flatnonzero(np.diff(group, prepend=-1))

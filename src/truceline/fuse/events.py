@@ -20,6 +20,7 @@ from truceline.fuse.columns import Groups, coded
 from truceline.fuse.fires import fires
 from truceline.fuse.occurrences import Occurrences, kinds_of
 from truceline.kernels.cluster import links
+from truceline.kernels.grid import distinct
 from truceline.kernels.likelihood import Statements
 from truceline.kernels.merge import Sameness, merged
 from truceline.observation import ID
@@ -53,7 +54,7 @@ class Events(NamedTuple):
     log_rate: Array
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """How many."""
         return len(self.first)
 
@@ -63,10 +64,10 @@ def fuse_events(occurred: Occurrences) -> Events:
 
     Position of accounts: weighted by information. Observations that give exactly the same point and ellipse (a
     gazetteer's entry, a camera's fixed aim) share one source of error and count once, so ten reports from one
-    village are no surer of the spot than one; several points of one instrument or post (or, where that is unknown,
-    of one source) are averaged, and only those of different ones make the ellipse smaller. Position of satellite fires: the mean of the pixels, and the
-    ellipse covers them. Time: instants weighted by information, equal
-    ones once; the intersection of the sources' intervals, where a source's first account is what dates the event.
+    village are no surer of the spot than one; several points of one instrument or post (or, where that is
+    unknown, of one source) are averaged, and only those of different ones make the ellipse smaller. Position of
+    satellite fires: the mean of the pixels, and the ellipse covers them. Time: instants likewise; intervals
+    intersected, where of each source the first account is what dates the event.
     """
     n = len(occurred.at_s)
     label, ratio = np.empty(n, np.int64), np.full(n, np.nan)
@@ -77,15 +78,16 @@ def fuse_events(occurred: Occurrences) -> Events:
     ratio[pixels] = np.where(np.isinf(best), np.nan, best)
     root, ratio[accounts], state = _merge_accounts(occurred, accounts)
     label[accounts] = accounts[root]
-    first, event = np.unique(label, return_inverse=True)
-    of_fires, of_accounts = (np.searchsorted(first, np.unique(label[rows])) for rows in (pixels, accounts))
+    first = distinct(label)
+    event = np.searchsorted(first, label)
+    of_fires, of_accounts = (np.searchsorted(first, distinct(label[rows])) for rows in (pixels, accounts))
     columns = np.full((len(Events._fields) - 4, len(first)), np.nan)
     columns[:, of_fires] = _fire_state(occurred, pixels, groups)
     columns[:, of_accounts] = state
     everyone = Groups(event, len(first))
     log_rate = everyone.mean(occurred.log_rate)
     ratio[first] = np.nan  # the observation an event began with has nothing to be tied to
-    return Events(event, ratio, first, *columns, log_rate)
+    return Events._make([event, ratio, first, *columns, log_rate])
 
 
 def _merge_accounts(occurred: Occurrences, rows: Ints) -> tuple[Ints, Array, Array]:
@@ -111,7 +113,7 @@ def _merge_accounts(occurred: Occurrences, rows: Ints) -> tuple[Ints, Array, Arr
     kept = root[i] == root[j]
     for end in (i[kept], j[kept]):
         np.fmax.at(ties, end, tie[kept])
-    heads = np.unique(root)
+    heads = distinct(root)
     sigma = np.sqrt(joint.var_s[heads])
     begins, ends = joint.begins_s[heads], joint.ends_s[heads]
     interval = np.isinf(sigma)
@@ -176,10 +178,7 @@ def _fire_state(occurred: Occurrences, rows: Ints, groups: Groups) -> Array:
 
 def named(word: str, anchors: pa.Array) -> pa.Array:
     """Ids of events or incidents: the first 16 bytes of SHA-256 over the word and the id of the anchor."""
-    prefix = hashlib.sha256(word.encode())
-    out = bytearray()
-    for anchor in anchors.to_pylist():
-        one = prefix.copy()
-        one.update(anchor)
-        out += one.digest()[:16]
-    return pa.Array.from_buffers(ID, len(anchors), [None, pa.py_buffer(bytes(out))])
+    prefix = word.encode()
+    digests = b"".join([hashlib.sha256(prefix + anchor).digest() for anchor in anchors.to_pylist()])
+    heads = np.frombuffer(digests, "V16")[::2].tobytes()
+    return pa.Array.from_buffers(ID, len(anchors), [None, pa.py_buffer(heads)])

@@ -17,7 +17,7 @@ from truceline.frame import Frame
 from truceline.fuse import columns
 from truceline.fuse.assumptions import LEADING, ORIGINS, ROOT_M, SET_BY_IMPACT_DAYS, STREAMS, VAGUE_H
 from truceline.fuse.columns import Groups, chosen, coded, single, whole
-from truceline.fuse.events import Events, named
+from truceline.fuse.events import Events
 from truceline.fuse.kinds import LEAST, either, pooled
 from truceline.fuse.occurrences import Occurrences, kinds_of
 from truceline.fuse.tables import against, assembled, where
@@ -66,7 +66,7 @@ def group(occurred: Occurrences, fused: Events) -> Groups:
     """
     streams = occurred.stream[fused.first]
     by = descent()
-    root = np.arange(fused.count)
+    root = np.arange(fused.number)
     fires = np.flatnonzero(streams == _FIRE)
     root[fires] = fires[_episodes(fused, fires, streams, by)]
     first, fire = np.unique(root[fires], return_inverse=True)
@@ -90,7 +90,7 @@ def _episodes(fused: Events, rows: Ints, streams: Ints, by: Descent) -> Ints:
     vague = taken[6] - taken[5] > VAGUE_H * 3600.0
     order = np.lexsort((np.arange(len(rows)), fused.at_s[rows], vague, streams[rows] == _FIRE))
     root = np.empty(len(rows), np.int64)
-    root[order] = order[episodes(Happenings(*(array[order] for array in taken)), by, VAGUE_H * 3600.0)]
+    root[order] = order[episodes(Happenings._make(array[order] for array in taken), by, VAGUE_H * 3600.0)]
     return root
 
 
@@ -99,6 +99,7 @@ def incident_table(
     fused: Events,
     groups: Groups,
     events: pa.Table,
+    ids: pa.Array,
     frame: Frame,
     line: "Line | None",
     gazetteer: "Gazetteer | None",
@@ -116,8 +117,6 @@ def incident_table(
     led = Groups(groups.group[leaders], groups.count)
     at = groups.least(fused.at_s)
     place = _place(fused, leaders, led)
-    first = groups.order[groups.start]
-    ids = named("incident", occurred.table["observation_id"].take(pa.array(fused.first[first])))
     size = to_numpy(events["observations"]).astype(np.float64)
     everyone = Groups(groups.group[fused.event], groups.count)
     p = to_numpy(events["p_conflict"]).astype(np.float64)

@@ -68,15 +68,16 @@ class Occurrences(NamedTuple):
         arrays = (self.east_m, self.north_m, self.var_e, self.cov_en, self.var_n)
         times = (self.at_s, self.var_s, self.begins_s, self.ends_s)
         taken = [array[rows] for array in (*arrays, *times)]
-        return Statements(*taken, kinds, expected, self.log_rate[rows], np.zeros(len(rows), np.int64))
+        return Statements._make([*taken, kinds, expected, self.log_rate[rows], np.zeros(len(rows), np.int64)])
 
 
 def gather(observations: pa.Table, frame: Frame) -> Occurrences:
     """The observations that state an occurrence, sorted, and what they state.
 
-    Times: with `until`, the interval [at, until], wider by the error of its ends; else the instant `at` with its error, or with that of `AT_SIGMA_S` where none is stated. Positions: the ellipse, or
-    `POSITION_SIGMA_M` where none is stated, never less than `LEAST_SIGMA_M`. Without a position or a time NaN:
-    such rows are occurrences, but like no other.
+    Times: with `until`, the interval [at, until], wider by the error of its ends; else the instant `at` with its
+    error, or with that of `AT_SIGMA_S` where none is stated. Positions: the ellipse, or `POSITION_SIGMA_M` where
+    none is stated, never less than `LEAST_SIGMA_M`. Without a position or a time NaN: such rows are
+    occurrences, but like no other.
     """
     kinds, kind_words = coded(observations["kind"])
     whats, what_words = coded(observations["what"])
@@ -88,10 +89,9 @@ def gather(observations: pa.Table, frame: Frame) -> Occurrences:
             left_out[f"what {word}"] = n
     rows = np.flatnonzero(states & (streams >= 0))
     columns = [name for name in COLUMNS if name in observations.column_names]
+    pair, at = ids(observations["observation_id"])[rows], np.nan_to_num(to_numpy(observations["at"]), nan=np.inf)[rows]
+    rows = rows[np.lexsort((pair[:, 1], pair[:, 0], at))]
     table = rows_of(observations.select(columns), rows)
-    pair, at = ids(table["observation_id"]), np.nan_to_num(to_numpy(table["at"]), nan=np.inf)
-    order = np.lexsort((pair[:, 1], pair[:, 0], at))
-    table, rows = rows_of(table, order), rows[order]
     # of what instants are worth where their source does not say
     otherwise = np.array([AT_SIGMA_S.get(word, np.nan) for word in kind_words])[kinds[rows]]
     where, when = _where(table, frame), _when(table, otherwise)

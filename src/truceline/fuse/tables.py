@@ -51,9 +51,9 @@ def stated_conflict(events: pa.Table, fire_prior: Assumption) -> Conflict:
     return Conflict(p, model, pa.nulls(len(p), LIKELIHOODS))
 
 
-def event_columns(occurred: Occurrences, fused: Events, frame: Frame, line: 'Line | None') -> dict[str, Any]:
+def event_columns(occurred: Occurrences, fused: Events, frame: Frame, line: "Line | None") -> dict[str, Any]:
     """The columns of `picture.EVENTS` but for ids and p_conflict."""
-    table, groups = occurred.table, Groups(fused.event, fused.count)
+    table, groups = occurred.table, Groups(fused.event, fused.number)
     return {
         **_kind(occurred, fused, groups),
         "at": columns.moments(fused.at_s),
@@ -98,7 +98,6 @@ def _kind(occurred: Occurrences, fused: Events, groups: Groups) -> dict[str, Any
     """What an event was: as its only observation says, or pooled; for a fire its surest pixel's confidence."""
     table = occurred.table
     codes, words = coded(table["what"])
-    of_one = table.take(pa.array(fused.first))
     confidence = groups.greatest(to_numpy(table["confidence"]).astype(np.float64))
     many = (groups.size > 1) & ~occurred.hotspot[fused.first]
     place = np.cumsum(many) - 1
@@ -110,10 +109,11 @@ def _kind(occurred: Occurrences, fused: Events, groups: Groups) -> dict[str, Any
     what = codes[fused.first]
     what[many] = len(words) + kinds.what
     pool = columns.likelihoods(kinds.table, list(occurred.terms), LEAST)
+    alone = table["alternatives"].combine_chunks().take(pa.array(fused.first))
     return {
         "what": pa.array([*words, *occurred.terms], pa.string()).take(pa.array(what)),
         "confidence": single(confidence),
-        "alternatives": either(of_one["alternatives"].combine_chunks(), pool, many, place),
+        "alternatives": either(alone, pool, many, place),
     }
 
 
@@ -134,11 +134,11 @@ _LINE_COLUMNS = ("line_date", "line_distance_m", "chainage_m", "p_inside")
 
 
 def against(
-    east_m: Array, north_m: Array, var_e: Array, cov_en: Array, var_n: Array, at_s: Array, line: 'Line | None'
+    east_m: Array, north_m: Array, var_e: Array, cov_en: Array, var_n: Array, at_s: Array, line: "Line | None"
 ) -> dict[str, Any]:
     """The columns that say where something lies by the dated line; null without one."""
     if line is None:
-        return {name: None for name in _LINE_COLUMNS}
+        return dict.fromkeys(_LINE_COLUMNS)
     found: Mapping[str, Any] = line.against(east_m, north_m, var_e, cov_en, var_n, at_s)
     numbers = {name: single(np.asarray(found[name], np.float64)) for name in _LINE_COLUMNS[1:]}
     return {"line_date": pa.array(found["line_date"], pa.string()), **numbers}
@@ -146,12 +146,12 @@ def against(
 
 def assembled(built: Mapping[str, Any], rows: int, schema: pa.Schema) -> pa.Table:
     """A table of `schema` out of columns; None is a column of nulls."""
-    arrays = [
-        pa.nulls(rows, field.type)
-        if built[field.name] is None
-        else (value if isinstance(value := built[field.name], pa.Array | pa.ChunkedArray) else pa.array(value)).cast(field.type)
-        for field in schema
-    ]
+    arrays = []
+    for field in schema:
+        value = built[field.name]
+        value = pa.nulls(rows, field.type) if value is None else value
+        value = value if isinstance(value, pa.Array | pa.ChunkedArray) else pa.array(value)
+        arrays.append(value.cast(field.type))
     return pa.Table.from_arrays(arrays, schema=schema).combine_chunks()
 
 

@@ -6,7 +6,6 @@ better than two do. `links` gives those pairs themselves. All walk the same cand
 """
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
 from truceline.kernels.grid import BATCH, Floats, Grid, Ints, build, candidates, start

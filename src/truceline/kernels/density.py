@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from truceline.kernels.grid import Floats, Ints
+from truceline.kernels.grid import Floats, Ints, distinct
 
 
 @njit(cache=True)
@@ -56,8 +56,9 @@ def active_cell_days(
     rows = int(column_n.max()) + 2
     # distinct (column, day, cell in the column), then without the cell, in order
     key = ((column_e * rows + column_n) * days + day) * (each * each) + (cell_e % each) * each + cell_n % each
-    keys = np.unique(key) // (each * each)
-    queries, back = np.unique(key // (each * each), return_inverse=True)
+    keys = distinct(key) // (each * each)
+    queries = distinct(keys)
+    back = np.searchsorted(queries, key // (each * each))
     columns, day = queries // days, queries % days
     counts = _in_box(keys, columns // rows, columns % rows, day, rows, days, half_days)
     out[finite] = counts[back]

@@ -155,7 +155,7 @@ def episodes(
     reach = gate * np.sqrt(half + np.hypot(spread, h.cov_en) + widest**2 / 2)
     length = h.ends_s - h.begins_s + by.horizon_s[h.stream]
     grid = build(h.east_m, h.north_m, h.begins_s, length, reach)
-    ordered = Happenings(*(array[grid.order] for array in h))
+    ordered = Happenings._make(array[grid.order] for array in h)
     ends = ordered.begins_s + length[grid.order]
     parent = np.full(len(h.stream), -1, np.int64)
     parent[grid.order] = _parents(grid, ordered, ends, reach[grid.order], by, gate, threshold)

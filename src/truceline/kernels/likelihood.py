@@ -38,7 +38,7 @@ class Statements(NamedTuple):
 
 def in_order(statements: Statements, order: "np.typing.NDArray[np.int32]") -> Statements:
     """The statements at the given rows."""
-    return Statements(*(array[order] for array in statements))
+    return Statements._make(array[order] for array in statements)
 
 
 @njit(cache=True)

@@ -16,7 +16,6 @@ from truceline.kernels.cluster import find
 from truceline.kernels.grid import Floats, Ints
 from truceline.kernels.likelihood import Statements, log_ratio
 
-
 #: The least likelihood an account gives to a kind that others name.
 UNNAMED = 0.02
 
@@ -288,10 +287,10 @@ def merged(
     Statements
         At each such least row the joint statement; other rows as given.
     """
-    joint = Statements(*(array.copy() for array in statements))
+    joint = Statements._make(array.copy() for array in statements)
     codes = [int(code.max(initial=-1)) + 1 for code in same]
     scratch = [np.full(count, -1, np.int64) for count in codes]
     voices, accounts = codes[3], codes[2]
     counts = (np.zeros(count, np.int64) for count in (voices, voices, accounts, 1))
-    seen = Seen(*scratch, *counts, statements.begins_s.copy(), statements.ends_s.copy())
+    seen = Seen._make([*scratch, *counts, statements.begins_s.copy(), statements.ends_s.copy()])
     return _merge(statements, joint, same, seen, agreement, left, right, threshold, log_repeat), joint
