@@ -13,7 +13,7 @@ from a_picture import FRAME, UNTIL, a_picture, an_event, t
 from truceline.agreement import Agreement, in_force
 from truceline.errors import MissionError
 from truceline.places import Gazetteer
-from truceline.rules import judge, zones_table
+from truceline.rules import REGISTRY, judge, zones_table
 from truceline.rules.zones_at import Zones, sites
 
 SHIPPED = Path(__file__).parents[1] / "examples" / "agreements"
@@ -346,3 +346,14 @@ def test_nuclear_plants_of_the_real_table_are_protected(realdata: Path) -> None:
     found = judge(events, incidents, agreement, None, FRAME, None, folder, UNTIL).to_pylist()
     assert [row["p_breach"] for row in found if row["clause"] == "9"] == [1.0, 1.0]  # one incident, two readings
     assert "Nearest site: Zaporozhye-" in found[0]["sentence"]
+
+
+def test_the_examples_in_the_documentation_make_one_agreement_that_reads(tmp_path: Path) -> None:
+    """docs/agreements.md: its pieces, put together as they stand, and judged."""
+    text = (SHIPPED.parents[1] / "docs" / "agreements.md").read_text("utf-8")
+    pieces = [part.partition("```")[0] for part in text.split("```toml\n")[1:]]
+    agreement = Agreement.load(written(tmp_path, "\n".join(pieces)))
+    assert {clause.type for clause in agreement.clause} == set(REGISTRY)
+    assert {zone.kind for zone in agreement.zone} == {"band", "circles", "polygon", "settlements"}
+    events, incidents = a_picture(an_event("explosion", at=t("2031-03-03T12:00")))
+    assert judge(events, incidents, agreement, None, FRAME, None, tmp_path, datetime(2031, 5, 1, tzinfo=UTC)).num_rows
