@@ -46,7 +46,8 @@ class Ingested(msgspec.Struct):
 
     files: list[FileRead]
     reasons: list[tuple[str, int, str]]  # source, how many rejected for one field, the first of them in words
-    problems: list[str]
+    problems: list[str]  # what could not be read
+    notes: list[str]  # what was put right, or stood in for something: a torn write cut off, an old copy used
     journal_head: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -77,11 +78,12 @@ def ingest(
         feeds.check(source)
     done: list[FileRead] = []
     problems: list[str] = []
+    notes: list[str] = []
     reasons: dict[tuple[str, str], tuple[int, str]] = {}
     with Journal(folder / JOURNAL, write=True) as journal:
-        problems += journal.notes
+        notes += journal.notes
         configure(journal, folder, mission, received_at)
-        intake = _Intake(journal, folder, received_at, progress, reasons)
+        intake = _Intake(journal, folder, received_at, progress, reasons, notes)
         for source in mission.source:
             if sources and source.id not in sources:
                 continue
@@ -94,7 +96,7 @@ def ingest(
                     problems.append(f"source {source.id!r}: {done[-1].problem}")
         head = journal.head
     frequent = sorted(((s, n, why) for (s, _), (n, why) in reasons.items()), key=lambda r: (-r[1], r[0], r[2]))
-    return Ingested(done, frequent, problems, head)
+    return Ingested(done, frequent, problems, notes, head)
 
 
 class _Intake:
@@ -107,8 +109,10 @@ class _Intake:
         at: datetime,
         progress: Progress,
         reasons: dict[tuple[str, str], tuple[int, str]],
+        notes: list[str],
     ) -> None:
-        self.journal, self.folder, self.at, self.progress, self.reasons = journal, folder, at, progress, reasons
+        self.journal, self.folder, self.at, self.progress = journal, folder, at, progress
+        self.reasons, self.notes = reasons, notes
         #: By source, bytes and way of reading: when reading began, and whether it came to the end.
         self.begun: dict[tuple[str, str, str], list[datetime]] = {}
         self.ended: set[tuple[str, str, str]] = set()
@@ -123,7 +127,9 @@ class _Intake:
         """Read one file, between an entry that it began and one that it ended; what became of it."""
         row = FileRead(source.id, feeds.shown(path) if "://" in path else os.path.relpath(path, self.folder))
         try:
-            fetched = feeds.fetch(path, self.folder / CACHE) if "://" in path else None
+            fetched = None
+            if "://" in path:
+                fetched = feeds.fetch(path, self.folder / CACHE, progress=self._fetching, tell=self.notes.append)
             with open(fetched or path, "rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
                 size = stream.tell()
@@ -159,6 +165,9 @@ class _Intake:
             first = first or f"{row.path}, record {refused['record']}: {refused['reason']}"
             self.reasons[row.source, refused["field"] or ""] = n + 1, first
         self.progress(f"reading {row.path}", row.read, None)
+
+    def _fetching(self, address: str, done: int, total: int | None) -> None:
+        self.progress(f"fetching {address}", done, total)
 
     def _append(self, entry: dict[str, Any]) -> None:
         self.journal.append("file", pa.Table.from_pylist([entry]))

@@ -53,6 +53,8 @@ def ingested(done: Ingested) -> None:
         console.print(
             f"  and {len(done.reasons) - _MOST_REASONS} more reasons: truceline export DIR --table rejections -o -"
         )
+    for note in done.notes:
+        console.print(f"  note: {escape(note)}", style="yellow")
     for problem in done.problems:
         console.print(f"  not read: {escape(problem)}", style="red")
 
