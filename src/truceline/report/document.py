@@ -138,8 +138,8 @@ def _fires(report: Report) -> Section:
     if told.expected_conflict is not None:
         models, expected = ", ".join(told.models), summary.number(round(told.expected_conflict, 1))
         said.append(
-            f"By the model “{models}”, {expected} of {summary.plural(told.incidents, 'group')} of fires are expected to "
-            "have been caused by the conflict; which of them is not known, and the model has not been compared with "
+            f"By the model “{models}”, {expected} of {summary.plural(told.incidents, 'group')} of fires are expected "
+            "to have been caused by the conflict; which of them is not known, and the model has not been compared with "
             f"truth. Summed radiative power: {summary.number(round(told.frp_mw))} MW."
         )
     return Section(

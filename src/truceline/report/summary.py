@@ -123,6 +123,7 @@ def bullets(report: Report) -> list[str]:
     counted = [tally for tally in report.regions if tally.counted or tally.previous]
     said += [f"{_where(tally.region)}: {_counted(tally, rule)}" for tally in counted[:REGIONS_TOLD]]
     said += _elsewhere(counted[REGIONS_TOLD:], rule)
+    said += _caveats(report.totals, rule)
     said += _not_counted([tally for tally in report.regions if not (tally.counted or tally.previous)], rule)
     said += _casualties(report)
     said += _clause_types(report)
@@ -137,20 +138,25 @@ def _where(region: str) -> str:
 
 
 def _counted(tally: Tally, rule: str) -> str:
-    earlier = f"{tally.previous:,} at least, in {plural(tally.previous_incidents, 'incident')}"
-    before = f"In the previous reporting period: {earlier if tally.previous_incidents else 'none'}."
+    incidents = plural(tally.previous_incidents, "incident")
+    earlier = f"at least {tally.previous:,}, in {incidents}" if tally.previous_incidents else "none"
     if not tally.incidents:
-        return f"no incident was recorded. {before}"
+        return f"no incident was recorded; in the previous reporting period {earlier}."
     text = f"{bounds(tally)} possible ceasefire {'violation' if tally.counted == tally.most == 1 else 'violations'}"
-    text += f" by the rule {rule}"
     if tally.explosions:
         text += f", {plural(tally.explosions, 'explosion')} among them"
-    text += f", in {plural(tally.incidents, 'incident')}."
-    if tally.unnumbered:
-        text += f" No source gives a number for {plural(tally.unnumbered, 'event')}."
-    if tally.not_countable:
-        text += f" {plural(tally.not_countable, 'event')} of kinds that the rule does not count."
-    return f"{text} {before}"
+    text += f" ({rule}), in {plural(tally.incidents, 'incident')}; in the previous reporting period {earlier}."
+    return text
+
+
+def _caveats(totals: Tally, rule: str) -> list[str]:
+    """What the counts leave out, once for all regions."""
+    said = []
+    if totals.unnumbered:
+        said.append(f"{plural(totals.unnumbered, 'event')} whose number no source gives, counted as one each")
+    if totals.not_countable and totals.counted:
+        said.append(f"{plural(totals.not_countable, 'event')} of kinds that the rule {rule} does not count")
+    return [f"In all regions: {listed(said)}."] if said else []
 
 
 def bounds(tally: Tally) -> str:
@@ -165,11 +171,11 @@ def _elsewhere(tallies: Sequence[Tally], rule: str) -> list[str]:
     if not tallies:
         return []
     counted, incidents = sum(t.counted for t in tallies), sum(t.incidents for t in tallies)
+    previous, before = sum(t.previous for t in tallies), sum(t.previous_incidents for t in tallies)
     return [
-        f"Elsewhere ({plural(len(tallies), 'region')}): at least {counted:,} by the rule {rule}, "
-        f"in {plural(incidents, 'incident')}. In the previous reporting period: "
-        f"{sum(t.previous for t in tallies):,} at least, in "
-        f"{plural(sum(t.previous_incidents for t in tallies), 'incident')}."
+        f"Elsewhere ({plural(len(tallies), 'region')}): at least {counted:,} ({rule}), in "
+        f"{plural(incidents, 'incident')}; in the previous reporting period at least {previous:,}, in "
+        f"{plural(before, 'incident')}."
     ]
 
 
