@@ -240,7 +240,7 @@ class Journal:
             raise StoreError(f"observation rows: the id in row {wrong[0]} is not the beginning of its leaf")
         known = self._known_ids()
         new, new_refused = known["observation"].add(ids), known["rejection"].add(refused_ids)
-        again = taken.filter(pa.array(~new))
+        again = taken.slice(0, 0) if new.all() else taken.filter(pa.array(~new))
         self._commit(
             {
                 "observation": taken.filter(pa.array(new)) if again.num_rows else taken,
