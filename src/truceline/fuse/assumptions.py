@@ -84,6 +84,10 @@ MISHEARD = Assumption(value=0.1, source="bursts and explosions are rarely confus
 #: The error of an instant whose source states none, seconds: satellites and instruments give the minute,
 #: people remember a quarter of an hour.
 AT_SIGMA_S = {"hotspot": 60.0, "alert": 60.0, "sighting": 900.0}
+#: No person's time is trusted to better than this, 1 sigma, seconds, by means: a clock may be written to the minute,
+#: but posts note a minute's delay, and who reports later rounds to five or ten. Instruments' records are as stated.
+PERSONS_SIGMA_S = {"heard": 60.0, "saw": 60.0, "recorded": 0.0}
+PERSONS_SIGMA_OTHERWISE_S = 300.0
 #: The error of a position whose source states none, 1 sigma, metres: a settlement and its fields.
 POSITION_SIGMA_M = 2_000.0
 #: No position is trusted to better than this, 1 sigma, metres: the size of what happens there.
@@ -147,6 +151,8 @@ ORIGINS = (
     Origin(*("air", "air", ((0.5, 1.0),), 1.0, 2_000.0, False), "as impulses; aircraft move on"),
     Origin(*("air", "impulse", ((0.25, 1.0),), 1.0, 1_000.0, False), "a drone or aircraft seen, and what it struck"),
     Origin(*("impulse", "air", ((0.25, 1.0),), 1.0, 1_000.0, False), "the same, told the other way round"),
+    Origin(*("ground", "impulse", ((0.25, 1.0),), 1.0, 1_000.0, False), "an assault is heard, and a mine goes off"),
+    Origin(*("impulse", "ground", ((0.25, 1.0),), 1.0, 1_000.0, False), "the same, told the other way round"),
     Origin(*("ground", "ground", ((0.1, 6.0),), 3.0, 1_000.0, False), "an assault lasts hours, with pauses"),
     Origin(*("weapon", "weapon", ((0.02, 48.0),), 24.0, 100.0, False), "a weapon seen again where it stood a day ago"),
     Origin(

@@ -117,7 +117,8 @@ def _merge_accounts(occurred: Occurrences, rows: Ints) -> tuple[Ints, Array, Arr
     sigma = np.sqrt(joint.var_s[heads])
     begins, ends = joint.begins_s[heads], joint.ends_s[heads]
     interval = np.isinf(sigma)
-    at = np.where(interval, (begins + ends) / 2, np.clip(joint.at_s[heads], begins, ends))
+    middle = np.where(interval, begins, 0.0) / 2 + np.where(interval, ends, 0.0) / 2
+    at = np.where(interval, middle, np.clip(joint.at_s[heads], begins, ends))
     state = np.stack(
         [
             *(column[heads] for column in joint[:5]),

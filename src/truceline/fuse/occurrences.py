@@ -12,6 +12,8 @@ from truceline.fuse.assumptions import (
     AT_SIGMA_S,
     CONFIDENCE,
     LEAST_SIGMA_M,
+    PERSONS_SIGMA_OTHERWISE_S,
+    PERSONS_SIGMA_S,
     POSITION_SIGMA_M,
     STREAMS,
     agreement_of_kinds,
@@ -75,7 +77,7 @@ def gather(observations: pa.Table, frame: Frame) -> Occurrences:
     """The observations that state an occurrence, sorted, and what they state.
 
     Times: with `until`, the interval [at, until], wider by the error of its ends; else the instant `at` with its
-    error, or with that of `AT_SIGMA_S` where none is stated. Positions: the ellipse, or `POSITION_SIGMA_M` where
+    error, or with that of `AT_SIGMA_S` where none is stated, never less than `PERSONS_SIGMA_S`. Positions: the ellipse, or `POSITION_SIGMA_M` where
     none is stated, never less than `LEAST_SIGMA_M`. Without a position or a time NaN: such rows are
     occurrences, but like no other.
     """
@@ -94,7 +96,10 @@ def gather(observations: pa.Table, frame: Frame) -> Occurrences:
     table = rows_of(observations.select(columns), rows)
     # of what instants are worth where their source does not say
     otherwise = np.array([AT_SIGMA_S.get(word, np.nan) for word in kind_words])[kinds[rows]]
-    where, when = _where(table, frame), _when(table, otherwise)
+    means, words = coded(table["means"])
+    least = np.array([PERSONS_SIGMA_S.get(w, PERSONS_SIGMA_OTHERWISE_S) for w in words] + [PERSONS_SIGMA_OTHERWISE_S])
+    told = kinds[rows] == _index(kind_words, "sighting")
+    where, when = _where(table, frame), _when(table, otherwise, np.where(told, least[means], 0.0))
     return Occurrences(
         *(table, streams[rows], kinds[rows] == _index(kind_words, "hotspot")),
         *(*where, *when),
@@ -117,15 +122,16 @@ def _where(table: pa.Table, frame: Frame) -> tuple[Array, Array, Array, Array, A
     return (east, north, *frame.covariance(lon, lat, major, minor, np.nan_to_num(tilt)))
 
 
-def _when(table: pa.Table, otherwise_s: Array) -> tuple[Array, Array, Array, Array]:
+def _when(table: pa.Table, otherwise_s: Array, least_s: Array) -> tuple[Array, Array, Array, Array]:
     at, until = to_numpy(table["at"]), to_numpy(table["until"])
     sigma = to_numpy(table["at_sigma_s"]).astype(np.float64)
+    sigma = np.maximum(sigma, least_s)  # NaN stays NaN
     interval = until > at  # False for NaN
     middle, length = (at + until) / 2, np.maximum(until - at, _LEAST_INTERVAL_S)
     # uniform over the interval, its ends blurred: as uniform over one of the same variance, to a second
-    half = np.round(np.sqrt(length**2 / 4 + 3 * np.nan_to_num(sigma) ** 2))
+    half = np.round(np.sqrt(length**2 / 4 + 3 * np.fmax(sigma, least_s) ** 2))
     begins, ends = np.where(interval, middle - half, -np.inf), np.where(interval, middle + half, np.inf)
-    sigma = np.where(np.isnan(sigma) | (sigma <= 0), otherwise_s, sigma)
+    sigma = np.where(np.isnan(sigma) | (sigma <= 0), np.maximum(otherwise_s, least_s), sigma)
     return np.where(interval, middle, at), np.where(interval, np.inf, sigma**2), begins, ends
 
 
