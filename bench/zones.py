@@ -81,11 +81,12 @@ def membership(rng: np.random.Generator, points: int, rounds: int) -> tuple[floa
     seconds = {name: round(s, 4) for name, s in best.items()}
     ratios = {"ratio": round(ratio, 1), "ratio_with_build": round(with_build, 1)}
     report(bench="zones.members", points=points, zones=500, pairs=len(i), identical=same, seconds=seconds, **ratios)
+    verdict = "identical" if same else "DIFFERENT"
     rows = [
         f"ZoneIndex.members          {best['members']:8.3f} s {points / best['members']:13,.0f} points/s",
         f"  building the index       {best['build']:8.3f} s",
         f"geopandas.sjoin (within)   {best['geopandas']:8.3f} s {points / best['geopandas']:13,.0f} points/s",
-        f"ratio {ratio:.1f}, {with_build:.1f} with the building; {len(i):,} pairs, {'identical' if same else 'DIFFERENT'}",
+        f"ratio {ratio:.1f}, {with_build:.1f} with the building; {len(i):,} pairs, {verdict}",
     ]
     return (ratio if same else 0.0), index, rows
 
@@ -132,14 +133,7 @@ def against_lines(rng: np.random.Generator, points: int) -> list[str]:
         for sd_m in (0.0, 400.0, 5000.0):
             variance = np.full(points, sd_m**2)
             seconds, _ = timed(lambda: line.against(east, north, variance, 0.0, variance, at_s))  # noqa: B023
-            report(
-                bench="line.against",
-                sd_m=sd_m,
-                points=points,
-                dates=52,
-                seconds=round(seconds, 4),
-                load_s=round(load_s, 3),
-            )
+            report(bench="line.against", sd_m=sd_m, points=points, dates=52, seconds=round(seconds, 4))
             rows.append(f"Line.against, {sd_m / KM:4.1f} km     {seconds:8.3f} s {points / seconds:13,.0f} points/s")
     return rows
 
