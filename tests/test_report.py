@@ -182,6 +182,17 @@ def test_two_readings_give_two_probabilities_and_one_not_in_force_none() -> None
     assert rows[an_id("incident", "b").hex()] == [("2", "0.60"), ("npp", "not in force")]
 
 
+def test_in_an_illustrative_report_probabilities_are_told_all_the_same() -> None:
+    """The clause was not in force because the agreement as a whole was not: what would have been held against it."""
+    edition = Edition()
+    subject = edition.incident("a", p=None)
+    edition.finding(subject, "2", "a", 0.6, in_force=False, illustrative=True)
+    report = edition.report()
+    assert saying.by_clause(report.incidents[0].held) == [("2", "0.60")]
+    assert report.incidents[0].p_breach == 0.6
+    assert report.illustrative
+
+
 def test_a_duty_done_is_not_told_of() -> None:
     edition = Edition()
     edition.finding(an_id("done"), "4", "a", 0.0, subject_kind="duty", sentence="Done in time.")
@@ -197,12 +208,15 @@ def test_duties_are_told_with_the_rule_s_sentence() -> None:
 
 
 def test_a_time_known_to_the_day_alone_stays_a_day() -> None:
+    def said(first: datetime | None, last: datetime | None) -> str:
+        return saying.interval(first, last, KYIV).replace("\u00a0", " ")
+
     midnight = datetime(2023, 10, 4, tzinfo=KYIV)
-    assert saying.interval(midnight, midnight + timedelta(days=1), KYIV) == "4 Oct, time not stated"
-    assert saying.interval(NOON, NOON, KYIV) == "4 Oct, 12:00"
-    assert saying.interval(NOON, NOON + timedelta(hours=2), KYIV) == "4 Oct, 12:00–14:00"
-    assert saying.interval(NOON, NOON + timedelta(hours=14), KYIV) == "4 Oct, 12:00 – 5 Oct, 02:00"
-    assert saying.interval(None, None, KYIV) == "not stated"
+    assert said(midnight, midnight + timedelta(days=1)) == "4 Oct, time not stated"
+    assert said(NOON, NOON) == "4 Oct, 12:00"
+    assert said(NOON, NOON + timedelta(hours=2)) == "4 Oct, 12:00–14:00"
+    assert said(NOON, NOON + timedelta(hours=14)) == "4 Oct, 12:00 – 5 Oct, 02:00"
+    assert said(None, None) == "not stated"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pyogrio
 import pypdf
 import pytest
 
@@ -84,6 +85,13 @@ def test_every_incident_is_in_the_csv_and_those_with_a_place_in_the_geojson(
     assert [row["incident_id"] for row in rows] == [row.incident_id for row in busy.incidents]
     features = json.loads(files["geojson"])["features"]
     assert {f["id"] for f in features} == {row.incident_id for row in [*busy.incidents, *busy.fires.rows]}
+
+
+def test_the_geojson_opens_with_gdal(busy: Report, tmp_path: Path) -> None:
+    path = write(busy, tmp_path, ["geojson"])[0]
+    about = pyogrio.read_info(path)
+    assert about["features"] == len(busy.incidents) + len(busy.fires.rows)
+    assert about["geometry_type"] == "Point"
 
 
 def test_the_table_shows_every_incident_when_there_are_few(busy: Report, files: dict[str, bytes]) -> None:
@@ -285,6 +293,15 @@ def test_incidents_off_the_map_are_counted_in_its_caption() -> None:
     report = edition.report()
     assert report.map.incidents == 1
     assert report.map.caption.startswith("1 incident; 2 more lie outside the map")
+
+
+def test_circles_round_every_settlement_are_left_out_of_the_map_and_said_to_be() -> None:
+    edition = Edition()
+    edition.incident("a")
+    edition.zones[0]["kind"] = "settlements"
+    report = edition.report()
+    assert "1 zone round settlements not drawn" in report.map.caption
+    assert "zone of the agreement" not in report.map.svg
 
 
 def test_the_map_names_its_viewpoint(busy: Report) -> None:

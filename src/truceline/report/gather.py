@@ -78,7 +78,7 @@ def incident_rows(
             known = nearest[i] >= 0 and away_m[i] <= FAR_KM * 1000
             place = f"near {gazetteer.name[nearest[i]]}" if known else regions[i] or "undetermined place"
         findings = held.get(row["incident_id"], [])
-        asserted = [h.p_breach for h in findings if h.p_breach is not None and h.in_force is not False]
+        told = [p for p in (h.p() for h in findings) if p is not None]
         rows.append(
             Incident(
                 number=0,
@@ -111,7 +111,7 @@ def incident_rows(
                 frp_mw=_rounded(part["frp_mw_sum"], 1),
                 p_conflict=_rounded(row["p_conflict"], 3),
                 p_conflict_model=row["p_conflict_model"],
-                p_breach=max(asserted, default=None),
+                p_breach=max(told, default=None),
                 held=findings,
             )
         )

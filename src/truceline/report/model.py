@@ -46,6 +46,10 @@ class Held(Struct, frozen=True):
     state: str  # of its case
     calibrated: bool
 
+    def p(self) -> float | None:
+        """The probability, where it is to be told: the clause in force then, or the whole report illustrative."""
+        return self.p_breach if self.in_force is not False or self.illustrative else None
+
 
 class Incident(Struct, frozen=True):
     """An incident's part in the day: what its events of the day say.

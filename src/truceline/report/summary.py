@@ -57,22 +57,25 @@ def moment(at: datetime, zone: ZoneInfo) -> str:
 
 
 def interval(first: datetime | None, last: datetime | None, zone: ZoneInfo) -> str:
-    """When, as the table says it: "4 Oct, 14:05", "4 Oct, 14:00–16:30", "4 Oct, time not stated"."""
+    """When, as the table says it: "4 Oct, 14:05", "4 Oct, 14:00–16:30", "4 Oct, time not stated".
+
+    Day and time are held together by no-break spaces: a line may break only between begin and end.
+    """
     if first is None or last is None:
         return "not stated"
     a, b = first.astimezone(zone), last.astimezone(zone)
     if b - a <= MOMENT:
-        return f"{_day(a)}, {a:%H:%M}"
+        return f"{_day(a)},\u00a0{a:%H:%M}"
     # A whole local day, whatever its length: sources that give a date alone.
     if a.hour == a.minute == 0 and timedelta(hours=22) < b - a <= timedelta(hours=26):
         return f"{_day(a)}, time not stated"
     if a.date() == b.date():
-        return f"{_day(a)}, {a:%H:%M}–{b:%H:%M}"
-    return f"{_day(a)}, {a:%H:%M} – {_day(b)}, {b:%H:%M}"
+        return f"{_day(a)},\u00a0{a:%H:%M}–{b:%H:%M}"
+    return f"{_day(a)},\u00a0{a:%H:%M} – {_day(b)},\u00a0{b:%H:%M}"
 
 
 def _day(at: datetime) -> str:
-    return f"{at.day} {at:%b}"
+    return f"{at.day}\u00a0{at:%b}"
 
 
 def stated(count: int | None, most: int | None) -> str:
@@ -102,8 +105,9 @@ def by_clause(held: Sequence[Held]) -> list[tuple[str, str]]:
     given: dict[str, list[float]] = {}
     for one in held:
         found = given.setdefault(one.clause, [])
-        if one.p_breach is not None and one.in_force is not False:
-            found.append(one.p_breach)
+        p = one.p()
+        if p is not None:
+            found.append(p)
     said = []
     for clause, found in sorted(given.items(), key=lambda item: (-max(item[1], default=-1.0), item[0])):
         low, high = share(min(found, default=None)), share(max(found, default=None))

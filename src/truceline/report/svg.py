@@ -31,6 +31,8 @@ MOST_NUMBERS = 30
 MOST_NAMES = 90
 #: Regions with fewer settlements in view go unnamed; so many places are tried for a name.
 FEWEST, TRIED = 15, 60
+#: Zones of more parts are not drawn.
+MOST_PARTS = 100
 #: Ellipses larger than this say "somewhere here" of half the map; their dot is hollow instead.
 WIDEST_M = 25_000.0
 
@@ -77,7 +79,8 @@ def draw(
     date = "" if line is None else str(line["date"])
     corner = _north_and_scale(frame, view, labels)
     words = [f'<g clip-path="url(#frame)">{_base(frame, view)}']
-    words.append(_zones(frame, view, zones))
+    areas, undrawn = _zones(frame, view, zones)
+    words.append(areas)
     if contact is not None:
         words.append(_contact(view, contact))
     words.append("".join(_fire(row, x, y) for row, x, y in burning))
@@ -86,7 +89,7 @@ def draw(
     words.append("".join(_regions(frame, view, contact, gazetteer, labels)))
     words.append(corner + "</g>")
     words.append(f'<rect width="{WIDTH:g}" height="{HEIGHT:g}" fill="none" stroke="{INK}" stroke-width="1"/>')
-    words.append(_legend(date, bool(zones.num_rows)))
+    words.append(_legend(date, bool(areas)))
     described = f"Map of {plural(len(placed), 'incident')}" + (f" along the line of contact of {date}" if date else "")
     body = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {HEIGHT + LEGEND:g}" role="img" '
@@ -96,6 +99,8 @@ def draw(
     )
     beyond = f"; {outside:,} more lie outside the map or have no place" if outside else ""
     caption = plural(len(placed), "incident") + beyond
+    if undrawn:
+        caption += f". {plural(undrawn, 'zone')} round settlements not drawn"
     return Map(body, f"{caption}. {VIEWPOINT} Lines are good to about 1:1,000,000.", len(placed), len(labels.placed))
 
 
@@ -147,13 +152,18 @@ def _base(frame: Frame, view: View) -> str:
     return "".join(drawn)
 
 
-def _zones(frame: Frame, view: View, zones: pa.Table) -> str:
-    drawn = []
+def _zones(frame: Frame, view: View, zones: pa.Table) -> tuple[str, int]:
+    """The zones, and how many are left out: a circle round every settlement would hide all else."""
+    drawn, left = [], 0
     for row in zones.sort_by([("id", "ascending")]).to_pylist():
-        path = _path(view, _local(frame, shapely.from_wkb(row["geometry"])))
+        area = shapely.from_wkb(row["geometry"])
+        if row["kind"] == "settlements" or shapely.get_num_geometries(area) > MOST_PARTS:
+            left += 1
+            continue
+        path = _path(view, _local(frame, area))
         if path:
             drawn.append(f'<path d="{path}" {ZONE_STYLE}><title>{escape(row["name"] or row["id"])}</title></path>')
-    return "".join(drawn)
+    return "".join(drawn), left
 
 
 def _contact(view: View, contact: Any) -> str:

@@ -186,10 +186,10 @@ def sites(report: Report) -> Table:
     zone = ZoneInfo(report.zone)
     rows = []
     for row in report.incidents + report.fires.rows:
-        at_sites = [held for held in row.held if held.rule == "protected_site" and held.p_breach is not None]
+        at_sites = [held for held in row.held if held.rule == "protected_site" and held.p() is not None]
         if at_sites:
-            best = max(at_sites, key=lambda held: held.p_breach or 0.0)
-            rows.append((best.p_breach or 0.0, row, best))
+            best = max(at_sites, key=lambda held: held.p() or 0.0)
+            rows.append((best.p() or 0.0, row, best))
     rows.sort(key=lambda item: (-item[0], item[1].incident_id))
     return Table(
         id="sites",

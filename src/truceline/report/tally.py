@@ -121,7 +121,7 @@ def clauses(agreement: Agreement, rows: Sequence[Incident], past: pa.Table) -> l
     for clause in agreement.clause:
         held = [[h for h in row.held if h.clause == clause.id and h.p_breach is not None] for row in rows]
         held = [one for one in held if one]
-        greatest = [max((h.p_breach or 0.0 for h in one if h.in_force is not False), default=0.0) for one in held]
+        greatest = [max(h.p() or 0.0 for h in one) for one in held]
         if held or previous.get(clause.id):
             out.append(
                 ClauseTally(
