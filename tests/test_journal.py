@@ -22,7 +22,7 @@ from truceline import observation
 from truceline.errors import NotFoundError, StoreError
 from truceline.kernels.idset import IdSet
 from truceline.store import Journal, Proof, check_proof, merkle, writer
-from truceline.store.frames import HEADER
+from truceline.store.frames import HEADER, Frame, read_header
 from truceline.store.kinds import KINDS
 
 NOW = datetime(2023, 4, 2, 6, 0, tzinfo=UTC)
@@ -41,6 +41,19 @@ def segment(folder: Path, number: int = 1) -> Path:
 
 
 # What goes in
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_comes_back_under_its_name(kind: str) -> None:
+    """The longest has thirteen letters: a header that cut it would lose the row without a word."""
+    frame = Frame(kind, 1, 0, 1, b"r" * 32, b"b" * 32, b"h" * 32, 7, True)
+    assert read_header(frame.header(), 0, 0) == frame
+
+
+def test_a_configuration_is_read_back(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal.append("configuration", pa.table({"what": ["files"], "text": ["{}"]}))
+    assert Journal(tmp_path / "j").table("configuration")["text"].to_pylist() == ["{}"]
 
 
 def test_records_read_are_accepted_or_duplicates_or_rejected(tmp_path: Path) -> None:
@@ -413,6 +426,17 @@ def test_a_full_disk_is_said_and_nothing_half_written_stays(tmp_path: Path) -> N
         assert journal.head == head
         assert journal.ingest(naive.observations([b"x"])).accepted == 1
         assert journal.verify() == []
+
+
+def test_what_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
+    """A folder where a segment should be; a file where the journal should be."""
+    segment(tmp_path).mkdir()
+    for touch in (lambda: Journal(tmp_path).head, lambda: Journal(tmp_path, write=True)):
+        with pytest.raises(StoreError, match=r"000001\.journal: cannot be read: Is a directory"):
+            touch()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StoreError, match="the journal cannot be written: File exists"):
+        Journal(tmp_path / "file", write=True)
 
 
 def test_rows_of_a_later_truceline_are_not_guessed_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,18 +5,18 @@ A segment is a file of frames, one behind the other. A frame is a header and a b
     bytes    0-7    magic
              8-9    version of this format
             10-11   schema version of the kind
-            12-23   kind, ASCII, zeros behind it
-            24-31   number of the frame in the journal, from 0
-            32-39   rows
-            40-71   Merkle root over the rows' leaves
-            72-103  SHA-256 of the body as it was appended
-           104-135  head of the journal before this frame
-           136-143  length of the body
-           144-147  1 where the frame closes a group, else 0: a group counts whole or not at all
-           148-151  CRC-32 of bytes 0-147
-           152-     body: one Arrow IPC stream, zstd
+            12-27   kind, ASCII, zeros behind it
+            28-35   number of the frame in the journal, from 0
+            36-43   rows
+            44-75   Merkle root over the rows' leaves
+            76-107  SHA-256 of the body as it was appended
+           108-139  head of the journal before this frame
+           140-147  length of the body
+           148-151  1 where the frame closes a group, else 0: a group counts whole or not at all
+           152-155  CRC-32 of bytes 0-151
+           156-     body: one Arrow IPC stream, zstd
 
-Bytes 0-135 are what the head commits to. The rest only says how the frame lies in the file, so that a
+Bytes 0-139 are what the head commits to. The rest only says how the frame lies in the file, so that a
 redaction, which makes a body shorter, leaves every head and every proof as it was.
 """
 
@@ -34,7 +34,7 @@ import pyarrow as pa
 MAGIC = b"\x93TRUCEL\n"
 FORMAT = 1
 
-_COMMITTED = struct.Struct(">8sHH12sQQ32s32s32s")
+_COMMITTED = struct.Struct(">8sHH16sQQ32s32s32s")
 _FRAMING = struct.Struct(">QI")
 _CHECK = struct.Struct(">I")
 COMMITTED = _COMMITTED.size
