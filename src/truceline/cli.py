@@ -214,7 +214,9 @@ def export(
     *,
     table: Annotated[Table, Parameter(help="Which table; docs/tables.md describes their columns.")],
     format: Annotated[Literal["csv", "parquet", "geojson", "arrow"], Parameter(help="How to write it.")] = "csv",
-    output: Annotated[Path, Parameter(name=["--output", "-o"], help="The file to write; - is standard output.")],
+    output: Annotated[
+        Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True, help="The file; - is standard output.")
+    ],
     edition: Annotated[int | None, Parameter(help="Of which edition; else the newest.")] = None,
 ) -> int:
     """Write one table of the picture or of the journal to a file."""

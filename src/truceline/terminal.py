@@ -74,9 +74,9 @@ def picture(folder: Path, edition: Edition, written: Written) -> None:
                 f"  {finding['id'][:10]}  p {finding['p']:.2f}  {escape(finding['sentence'])}", soft_wrap=True
             )
         first = written.top[0]["id"][:10]
-        console.print(f"\nEvidence, down to the raw record:  truceline explain {folder} {first}")
+        console.print(f"\nEvidence, down to the raw record:  truceline explain {folder} {first}", soft_wrap=True)
     report(written)
-    console.print(f"Map:     {folder / 'picture.gpkg'} (opens in QGIS)")
+    console.print(f"Map:     {folder / 'picture.gpkg'} (opens in QGIS)", soft_wrap=True)
 
 
 def report(written: Written) -> None:
@@ -122,7 +122,7 @@ def explanation(told: dict[str, Any]) -> None:
         root.add(
             f"incident {incident['incident_id'][:10]}: {escape(incident['what'])},"
             f" {escape(incident['place'] or 'place unknown')}, {incident['first_at']} to {incident['last_at']},"
-            f" {incident['events']} events, {incident['observations']} observations"
+            f" {_some(incident['events'], 'event')}, {_some(incident['observations'], 'observation')}"
         )
     for row in told.get("findings", []):
         chance = "?" if row["p_breach"] is None else f"{row['p_breach']:.2f}"
@@ -167,3 +167,7 @@ def _observation(branch: Tree, row: dict[str, Any]) -> None:
         raw = row["raw"]
         leaf.add(escape(raw if len(raw) <= _MOST_RAW else raw[:_MOST_RAW] + f" ... ({len(raw):,} characters)"))
         leaf.add(f"[dim]SHA-256 {row['raw_sha256']}[/]")
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
