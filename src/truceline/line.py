@@ -23,7 +23,7 @@ from truceline import geojson, picture
 from truceline.errors import MissionError
 from truceline.frame import Frame
 from truceline.kernels.polyline import Segments, index_segments, nearest
-from truceline.zones import ZoneIndex, mended, polygons
+from truceline.zones import ZoneIndex, mended, polygons, rows
 
 Floats = npt.NDArray[np.float64]
 
@@ -84,15 +84,14 @@ class DatedLine:
         NaN: all three without a position; the probability without an ellipse or an area; distance
         and chainage when nothing is left of the line.
         """
-        east, north = np.atleast_1d(np.asarray(east_m, np.float64)), np.atleast_1d(np.asarray(north_m, np.float64))
-        segment, distance, along = nearest(self._segments, np.ascontiguousarray(east), np.ascontiguousarray(north))
+        east, north, *covariance = rows(east_m, north_m, var_e, cov_en, var_n)
+        segment, distance, along = nearest(self._segments, east, north)
         chainage = np.append(self._chainage, np.nan)[segment] + along  # -1, no segment, takes the NaN
         p = np.full(len(east), np.nan)
         if self.area is not None:
             tolerance2 = self.tolerance_m**2
-            p = self._index.probability_in(
-                0, east, north, np.asarray(var_e) + tolerance2, cov_en, np.asarray(var_n) + tolerance2
-            )
+            var_e, cov_en, var_n = covariance
+            p = self._index.probability_in(0, east, north, var_e + tolerance2, cov_en, var_n + tolerance2)
             distance[self._index.members(east, north)[0]] *= -1.0
         return {"line_distance_m": distance, "chainage_m": chainage, "p_inside": p}
 
@@ -199,18 +198,16 @@ class Line:
         -------
         line_date (Arrow strings), line_distance_m, chainage_m, p_inside (float64): one entry a row.
         """
-        columns = np.broadcast_arrays(
-            *(np.atleast_1d(np.asarray(c, np.float64)) for c in (east_m, north_m, var_e, cov_en, var_n, at_s))
-        )
+        columns = rows(east_m, north_m, var_e, cov_en, var_n, at_s)
         days = np.array([(line.day - _EPOCH).days for line in self.lines], np.float64)
         at_day = np.floor(columns[5] / 86400.0)
         used = np.where(np.isnan(at_day), 0, np.searchsorted(days, at_day, side="right")) - 1
         found = {name: np.full(len(used), np.nan) for name in ("line_distance_m", "chainage_m", "p_inside")}
         order = np.argsort(used, kind="stable")
         for i in np.unique(used[used >= 0]):
-            rows = order[slice(*np.searchsorted(used, [i, i + 1], sorter=order))]
-            for name, values in self.lines[i].against(*(column[rows] for column in columns[:5])).items():
-                found[name][rows] = values
+            mine = order[slice(*np.searchsorted(used, [i, i + 1], sorter=order))]
+            for name, values in self.lines[i].against(*(column[mine] for column in columns[:5])).items():
+                found[name][mine] = values
         names = pa.array([line.day.isoformat() for line in self.lines], pa.string())
         return {"line_date": names.take(pa.array(used, mask=used < 0)), **found}
 

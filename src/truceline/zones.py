@@ -35,7 +35,7 @@ class ZoneIndex:
 
     def members(self, east_m: npt.ArrayLike, north_m: npt.ArrayLike) -> tuple[Integers, Integers]:
         """Pairs (point index, zone index), sorted; a point with NaN is in no zone."""
-        east, north = _rows(east_m, north_m)
+        east, north = rows(east_m, north_m)
         points, zones = polygon.members(self._zones, east, north)
         return points, zones
 
@@ -55,7 +55,7 @@ class ZoneIndex:
         gives no pair: ask `known` first where "nothing can be said" must be told from "not there".
         """
         points, zones, p = gaussian.gaussian_members(
-            self._zones, *_rows(east_m, north_m, var_e, cov_en, var_n), float(least)
+            self._zones, *rows(east_m, north_m, var_e, cov_en, var_n), float(least)
         )
         return points, zones, p
 
@@ -71,8 +71,8 @@ class ZoneIndex:
         """The probability of every row in one zone; NaN where nothing can be said."""
         if not 0 <= zone < self.count:
             raise IndexError(f"zone {zone} of {self.count}")
-        rows = _rows(east_m, north_m, var_e, cov_en, var_n)
-        return np.asarray(gaussian.gaussian_in_polygon(self._zones, zone, *rows))
+        columns = rows(east_m, north_m, var_e, cov_en, var_n)
+        return np.asarray(gaussian.gaussian_in_polygon(self._zones, zone, *columns))
 
 
 def mended(areas: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
@@ -105,7 +105,8 @@ def _edges(areas: npt.NDArray[np.object_]) -> tuple[Floats, Integers]:
     return np.ascontiguousarray(edges), np.searchsorted(zone, np.arange(len(areas) + 1)).astype(np.int64)
 
 
-def _rows(*columns: npt.ArrayLike) -> tuple[Floats, ...]:
-    """Columns as kernels take them, all of one length (a scalar is repeated)."""
+def rows(*columns: npt.ArrayLike) -> tuple[Floats, ...]:
+    """Columns as kernels take them: float64, one length (a scalar is repeated), contiguous, and writeable, because a
+    read-only array (an Arrow column is one) would have every kernel compiled a second time."""
     arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(column, np.float64)) for column in columns))
-    return tuple(np.ascontiguousarray(array) for array in arrays)
+    return tuple(np.require(array, np.float64, ["C", "W"]) for array in arrays)

@@ -1,9 +1,11 @@
 """Arrays in, arrays out: the numerical parts that have to be fast. The contract every kernel keeps.
 
 What goes in
-    numpy arrays, C-contiguous, of two types only: float64 and int64 (bool for masks), so that each kernel is
-    compiled once. Columns come through `observation.to_numpy`: missing is NaN. Where several arrays
-    always travel together, a `typing.NamedTuple` of arrays, built by one function of the same module.
+    numpy arrays, C-contiguous, writeable, of two types only: float64 and int64 (bool for masks), so that each
+    kernel is compiled once: numba compiles anew for every other layout, and for read-only arrays too (an Arrow
+    column is one: `np.require(column, requirements=["C", "W"])`). Columns come through
+    `observation.to_numpy`: missing is NaN. Where several arrays always travel together, a `typing.NamedTuple`
+    of arrays, built by one function of the same module.
 Units
     Local metres (east, north), seconds, radians. A name ends with its unit. Degrees, dates, strings and
     shapes stay outside. Single letters are for inside a kernel, bound to words in its docstring.
