@@ -41,6 +41,8 @@ _WORTH_SAYING_KM2 = 0.001
 _LOOP = 4
 #: Curved edges of the strip along coast and border: 5 chords to a quarter circle keep it within 2 % of its width.
 _QUARTER = 5
+#: Coast and border are simplified by this share of the strip's width before the strip is made: 100 m of 4 km.
+_FINE = 1 / 40
 #: The raster of a single area: few cells are enough, most points ask for a probability, not for a member.
 _CELLS = 2**14
 
@@ -252,12 +254,14 @@ class _Strip(NamedTuple):
 def _strip(border: BaseGeometry | None, frame: Frame, width_m: float) -> _Strip | None:
     if border is None or width_m <= 0:
         return None
+    if shapely.get_dimensions(border) == 2:
+        border = shapely.boundary(border)
     bearing = np.radians(np.arange(0.0, 360.0, 5.0))
     reach_m = 1.1 * frame.radius_m + width_m
     lon, lat = frame.to_degrees(reach_m * np.sin(bearing), reach_m * np.cos(bearing))
     near = shapely.clip_by_rect(border, lon.min(), lat.min(), lon.max(), lat.max())
     local = geojson.to_local(np.array([near], object), frame)[0]
-    return _Strip(shapely.buffer(shapely.simplify(local, width_m / 40), width_m, quad_segs=_QUARTER), width_m)
+    return _Strip(shapely.buffer(shapely.simplify(local, width_m * _FINE), width_m, quad_segs=_QUARTER), width_m)
 
 
 def _dated(

@@ -52,7 +52,7 @@ class ZoneIndex:
         lies in the zone, where it is more than `least`. Exact within 1e-6, never cut at a border.
 
         Variances in metres squared; zero is a point. A row with NaN, or with numbers that are no covariance,
-        gives no pair: ask `known` first where "nothing can be said" must be told from "not there".
+        gives no pair, which is not "not there": tell such rows apart before asking.
         """
         points, zones, p = gaussian.gaussian_members(
             self._zones, *rows(east_m, north_m, var_e, cov_en, var_n), float(least)
