@@ -300,8 +300,10 @@ class Journal:
                     self._reader.look()
                 self.notes += redaction.finish(self._reader)
                 writer.open(segment, end)
-            except BaseException:
+            except BaseException as error:
                 writer.close()
+                if isinstance(error, OSError):
+                    raise StoreError(f"{self.folder}: the journal cannot be written: {error.strerror}") from error
                 raise
             self._writer, self._packer = writer, ThreadPoolExecutor(1, "pack")
         return self._writer

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,10 @@ class _Segment(NamedTuple):
     end: int  # of its last whole group
     first: int  # number of its first frame
 
+    def is_other(self, stat: os.stat_result) -> bool:
+        """Whether the file has been replaced by a redaction, perhaps under an inode that was free again."""
+        return stat.st_ino != self.inode or stat.st_size < self.end
+
 
 class Reader:
     """The frames of the journal in `folder`, kept up with as others append to it."""
@@ -55,16 +60,18 @@ class Reader:
         """
         paths = segments(self.folder)
         for number, path in paths.items():
-            stat = path.stat()
+            with readable(path):
+                stat = path.stat()
             known = self._segments.get(number)
             if known is not None and (known.inode, known.size) == (stat.st_ino, stat.st_size):
                 continue
-            if known is None or known.inode != stat.st_ino:
+            if known is None or known.is_other(stat):
                 known = _Segment(stat.st_ino, 0, 0, known.first if known is not None else len(self.frames))
                 at = known.first
             else:
                 at = len(self.frames)
-            found = scan(path, number, at, known.end)
+            with readable(path):
+                found = scan(path, number, at, known.end)
             if found.problem:
                 raise StoreError(found.problem)
             if found.torn and number + 1 in paths:
@@ -133,8 +140,8 @@ class Reader:
         """A body as it lies there; a segment that was replaced meanwhile is looked at again."""
         while True:
             frame = self.frames[number]
-            with self.path(frame).open("rb", buffering=0) as file:
-                if os.fstat(file.fileno()).st_ino == self._segments[frame.segment].inode:
+            with readable(self.path(frame)), self.path(frame).open("rb", buffering=0) as file:
+                if not self._segments[frame.segment].is_other(os.fstat(file.fileno())):
                     body = os.pread(file.fileno(), frame.length, frame.offset + HEADER)
                     if len(body) != frame.length:
                         raise StoreError(f"{self.path(frame)}: frame {number} ({frame.kind}) is cut off")
@@ -284,6 +291,15 @@ class _Index:
                 return reader.frames[number], row
             at += 1
         return None
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Says of what cannot be read that it cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{error.filename or path}: cannot be read: {error.strerror or error}") from error
 
 
 def _blocks(frames: Sequence[Frame]) -> Iterator[list[Frame]]:

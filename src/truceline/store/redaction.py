@@ -37,8 +37,13 @@ class Prepared(NamedTuple):
 
     def put_in_place(self) -> None:
         """Let it take the place of the old segment."""
-        self.temporary.replace(self.path)
-        sync_folder(self.path.parent)
+        try:
+            self.temporary.replace(self.path)
+            sync_folder(self.path.parent)
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: cannot be replaced: {error.strerror}; it is journalled, the next writer does it"
+            ) from error
 
 
 def prepare(reader: Reader, frame: Frame, row: int, keep: Collection[str]) -> Prepared:
