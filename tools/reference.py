@@ -1,7 +1,7 @@
 """Write docs/reference/ from the code: the commands, the tables and their columns, the terms.
 
-    python tools/reference.py          write
-    python tools/reference.py --check  exit 1 when what is written is not what the code says
+python tools/reference.py          write
+python tools/reference.py --check  exit 1 when what is written is not what the code says
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from truceline import cli, finding, observation, picture
-from truceline.store.columns import DESCRIPTIONS
+from truceline.columns import DESCRIPTIONS
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 SCHEMAS = {
@@ -57,7 +57,8 @@ def tables() -> str:
 
 def terms() -> str:
     """The taxonomy."""
-    pages = ["# Terms\n\nGenerated from the code: `make docs`. What `what` can say.\n\n| term | family | meaning |\n|---|---|---|"]
+    pages = ["# Terms\n\nGenerated from the code: `make docs`. What `what` can say.\n"]
+    pages += ["| term | family | meaning |\n|---|---|---|"]
     pages += [f"| `{name}` | {term.family} | {term.meaning} |" for name, term in observation.TAXONOMY.items()]
     return "\n".join(pages) + "\n"
 

@@ -181,8 +181,8 @@ def explain(
 
 @app.command(
     help_epilogue=examples(
-        'truceline verdict my-mission 3f2a9c01d4 verified --by "A. Officer" --reason "two patrols heard it"',
-        'truceline verdict my-mission 3f2a9c01d4 insufficient --by "B. Head" --reason "day only" --key ~/b.pem',
+        'truceline verdict mine 3f2a9c01 verified --by A.Officer --reason "seen twice"',
+        "truceline verdict mine 3f2a9c01 exempt --by B.Head --reason drill --key b.pem",
     )
 )
 def verdict(

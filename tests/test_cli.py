@@ -1,0 +1,62 @@
+"""The command line: help that helps, and what the reference says is what the code does."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from truceline import cli
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = sorted(name for name in cli.app if not name.startswith("-"))
+
+
+def page(command: str, capsys) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([command, "--help"])
+    assert stopped.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_page_ends_with_two_working_examples(command, capsys):
+    """Working: the parser takes them as they stand."""
+    shown = page(command, capsys).partition("Examples:")[2]
+    lines = [line.strip().partition("|")[0] for line in shown.splitlines() if line.strip().startswith("truceline ")]
+    assert len(lines) == 2, shown
+    for line in lines:
+        parsed, _, _ = cli.app.parse_args(shlex.split(line)[1:], exit_on_error=False)
+        assert parsed is not None
+        assert shlex.split(line)[1] == command
+
+
+def test_help_loads_nothing_heavy():
+    """That is what makes it answer at once."""
+    code = (
+        "import sys\nfrom truceline import cli\n"
+        "try:\n    cli.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'numpy', 'pyarrow', 'numba', 'shapely', 'pyproj', 'scipy'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert "truceline" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "wrong", [["frobnicate"], ["run"], ["export", ".", "--table", "gossip"], ["report", ".", "--day", "soon"]]
+)
+def test_a_wrong_command_line_is_exit_code_2(wrong, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(wrong)
+    assert stopped.value.code == cli.WRONG
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_reference_says_what_the_code_does():
+    """`make docs` writes it; whoever changes a command, a table or a term runs it."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "reference.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
