@@ -55,7 +55,7 @@ def offspring_rate(rate, decay, after, a, b, c, e):  # type: ignore[no-untyped-d
 
     With `after` 0 before the parent; else of the lag either way.
     """
-    if (b - a) + (e - c) < 0.05 * decay:  # as good as instants; the exact form would lose digits
+    if (b - a) + (e - c) < 0.005 * decay:  # instants to a thousandth; the exact form would lose its digits
         lag = 0.5 * (c + e - a - b)
         if after and lag < 0.0:
             return 0.0
