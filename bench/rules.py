@@ -151,10 +151,8 @@ def main() -> None:
         found = judge(events, incidents, part, line, FRAME, None, Path(), UNTIL)
         seconds, worked = time.perf_counter() - start, time.process_time() - worked
         profile.disable()
-        size = found.nbytes / 1e6
-        print(
-            f"{len(clauses):3} clauses {name:30}{seconds:8.2f} s{worked:8.2f} s of processor{found.num_rows:10,} findings{size:8.0f} MB"
-        )
+        size = f"{found.num_rows:10,} findings{found.nbytes / 1e6:8.0f} MB"
+        print(f"{len(clauses):3} clauses {name:30}{seconds:8.2f} s{worked:8.2f} s of processor{size}")
     start = time.perf_counter()
     opened = cases(found, incidents, events, associations, VERDICT.empty_table())
     print(f"{'cases':42}{time.perf_counter() - start:8.2f} s{opened.num_rows:10,} cases")

@@ -669,7 +669,7 @@ def test_a_sentence_can_be_read_at_three_in_the_morning() -> None:
         ("2023-10-05T00:00", "2023-10-06T00:00", UTC, "on 5 October 2023"),
         ("2023-10-05T21:00", "2023-10-06T21:00", UTC, "between 21:00 on 5 October and 21:00 UTC on 6 October 2023"),
         ("2023-10-05T21:00", "2023-10-06T21:00", "Europe/Kyiv", "on 6 October 2023"),
-        ("2023-12-05T14:00", "2023-12-05T15:00", "Europe/Kyiv", "between 16:00 and 17:00 on 5 December 2023"),
+        ("2023-12-05T14:00", "2023-12-05T15:00", "Europe/Kyiv", "between 16:00 and 17:00 Kyiv time on 5 December 2023"),
         (None, None, UTC, "at an unknown time"),
     ],
 )

@@ -76,7 +76,8 @@ def when(begin_s: Floats, end_s: Floats, zone: tzinfo = UTC) -> pa.Array:
     >>> when(np.array([1696514400.0]), np.array([1696518000.0])).to_pylist()
     ['between 14:00 and 15:00 UTC on 5 October 2023']
     """
-    mark = " UTC" if zone is UTC else ""
+    city = "UTC" if zone is UTC else getattr(zone, "key", "").rpartition("/")[2].replace("_", " ")
+    mark = " UTC" if city == "UTC" else f" {city} time" if city else ""
     unknown = np.isnan(begin_s)
     first, last = (_local_minutes(np.where(unknown, 0.0, time), zone) for time in (begin_s, end_s))
     day, end_day = first // 1440, last // 1440
