@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from truceline import feeds
+from truceline import examples, feeds, intake, pipeline
 from truceline.agreement import Agreement
 from truceline.mission import Mission, files
+from truceline.store import Book, Journal
 
 FOLDER = Path(__file__).parents[1] / "examples" / "two-days"
 EXPECTED: dict[str, Any] = json.loads((FOLDER / "expected.json").read_text("utf-8"))
@@ -100,3 +101,102 @@ def test_the_agreement_has_every_type_of_clause_and_readings_that_differ():
     assert any("party-b" in clause.effective for clause in agreement.clause)
     assert any(reading.zone for clause in agreement.clause for reading in clause.reading)
     assert agreement.in_force_at(datetime(2031, 3, 14, tzinfo=UTC))
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory) -> dict[str, list[dict[str, Any]]]:
+    """The example's picture: its tables as rows."""
+    folder = tmp_path_factory.mktemp("story") / "two-days"
+    examples.copy_example(folder)
+    intake.ingest(folder, RECEIVED)
+    pipeline.settle(folder, RECEIVED)
+    with Book(folder / pipeline.BOOK) as book:
+        tables = {name: book.table(name).to_pylist() for name in ("associations", "events", "incidents", "findings")}
+    with Journal(folder / "journal") as journal:
+        observations = journal.table("observation", ["observation_id", "file", "record"])
+    return tables | {"observations": observations.to_pylist()}
+
+
+@pytest.fixture(scope="module")
+def incidents_of(told):
+    """Ids of the incidents that hold the records of an occurrence, and how many of them each holds."""
+    event_of = {row["observation_id"]: row["event_id"] for row in told["associations"]}
+    incident_of = {row["event_id"]: row["incident_id"] for row in told["events"]}
+
+    def of(name: str, feed: str = "") -> Counter[bytes]:
+        found: Counter[bytes] = Counter()
+        for row in told["observations"]:
+            about = EXPECTED["about"][row["file"]][row["record"] - 1]
+            if about == name and row["file"].startswith(feed) and row["observation_id"] in event_of:
+                found[incident_of[event_of[row["observation_id"]]]] += 1
+        return found
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def p_breach(told, incidents_of):
+    """Probability of breach of a clause, in both readings, by what the field's logs tell of an occurrence."""
+
+    def of(clause: str, name: str) -> tuple[float | None, float | None]:
+        mine = set(incidents_of(name, "field/"))
+        found = [row for row in told["findings"] if row["clause"] == clause and row["subject_id"] in mine]
+        by_reading = {row["reading"]: row["p_breach"] for row in found}
+        return by_reading.get("party-a"), by_reading.get("party-b")
+
+    return of
+
+
+class TestTheStory:
+    """What README.md tells the reader to look for is there, whatever the models' constants are tuned to."""
+
+    def test_one_shelling_is_one_incident(self, told, incidents_of):
+        """All the field's records of it, most headlines, and the fires that satellites saw there."""
+        found = incidents_of("shelling-chmyrivka") + incidents_of("fire-chmyrivka", "firms/")
+        (_, most), *_ = found.most_common()
+        assert most >= 0.9 * found.total()
+        assert len(incidents_of("shelling-chmyrivka", "field/")) == 1
+
+    def test_at_the_border_of_a_site_the_finding_is_neither_0_nor_1(self, p_breach):
+        assert all(0.1 < p < 0.9 for p in p_breach("2.1", "power-station"))
+
+    def test_between_two_clocks_a_breach_in_one_reading_only(self, p_breach):
+        in_a, in_b = p_breach("1", "shelling-night")
+        assert in_a > 0.8
+        assert not in_b
+
+    def test_between_two_lines_a_breach_in_one_reading_only(self, p_breach):
+        in_a, in_b = p_breach("3.1", "howitzers-a")
+        assert in_a < 0.2
+        assert in_b > 0.8
+        assert all(p > 0.9 for p in p_breach("3.1", "howitzers-b"))
+
+    def test_what_was_notified_is_no_likely_breach(self, p_breach):
+        assert not any(p and p > 0.5 for p in p_breach("5.1", "exercise-a"))
+        assert all(p > 0.8 for p in p_breach("5.2", "exercise-b"))
+        assert not any(p and p > 0.5 for p in p_breach("4", "helicopter-b"))
+
+    @pytest.mark.parametrize(
+        ("clause", "name"),
+        [
+            ("3.2", "mortars-a"),
+            ("3.3", "mlrs-b"),
+            ("4", "uav-a"),
+            ("5.3", "build-up"),
+            ("2.2", "pumping-station"),
+            ("7", "pumping-station"),
+        ],
+    )
+    def test_plain_breaches_are_found(self, p_breach, clause, name):
+        assert all(p > 0.5 for p in p_breach(clause, name))
+
+    def test_one_party_did_its_duty(self, told):
+        """Duties: discipline notified by Party B and not by Party A; the site of Party B not shown."""
+        duties = [row for row in told["findings"] if row["subject_kind"] == "duty" and row["reading"] == "party-a"]
+        likely = Counter((row["clause"], row["p_breach"] > 0.5) for row in duties)
+        assert likely == {("6.1", True): 1, ("6.1", False): 1, ("6.2", True): 1}
+
+    def test_fires_far_from_the_line_are_not_said_to_be_the_conflicts(self, told, incidents_of):
+        by_id = {row["incident_id"]: row for row in told["incidents"]}
+        for name in ("grass-west", "grass-east", "grass-south", "grass-quiet-sector", "brickworks"):
+            assert all(by_id[i]["p_conflict"] < 0.5 for i in incidents_of(name, "firms/")), name
