@@ -89,11 +89,11 @@ def test_any_polygon_and_any_ellipse_agree_with_slow_quadrature(seed):
 @given(seeds)
 def test_the_parts_of_a_divided_square_add_up_to_the_square(seed):
     """Additivity, whatever the ellipse; and with a square far larger than the ellipse, to 1. The mean is
-    put on corners of the division half of the time, where every part gets its angle's share."""
+    mostly put on corners of the division, where every part gets its angle's share."""
     rng = np.random.default_rng(seed)
     corners = np.vstack([[(0, 0), (100, 0), (100, 100), (0, 100)], rng.integers(0, 101, (12, 2))])
     parts = list(shapely.get_parts(shapely.delaunay_triangles(shapely.MultiPoint(corners))))
-    mean = corners[rng.integers(0, len(corners))].astype(float) if seed % 2 else rng.uniform(-20, 120, 2)
+    mean = corners[rng.integers(0, len(corners))].astype(float) if seed % 4 else rng.uniform(-20, 120, 2)
     covariance = covariance_of(rng)
     p = p_of([*parts, shapely.box(0, 0, 100, 100)], mean, covariance)
     assert p[:-1].sum() == pytest.approx(p[-1], abs=1e-6)

@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numba import njit
 
-from truceline.kernels.polygon import Floats, Integers, Zones, contains, grown, slab_of, west_of
+from truceline.kernels.polygon import Floats, Integers, Zones, contains, grown, left_of, slab_of
 
 #: Edges farther than this from the mean, in standard deviations, are left out; exp(-6^2 / 2) = 1.5e-8 is what
 #: they could add up to.
@@ -131,8 +131,7 @@ def _probability(
                 distance, stop = u2 * along_v - v2 * along_u, u2 * along_u + v2 * along_v
                 start = stop - length
             # on which side the mean lies must agree with `contains`, whatever rounding says
-            beside = y1 <= n < y2
-            left = west_of(x1, y1, x2, y2, e, n) if beside else distance > 0.0 or (distance == 0.0 and y1 <= n)
+            left = left_of(x1, y1, x2, y2, e, n) or (y1 == y2 and n == y1)
             side = zones.turn[i] if left else -zones.turn[i]
             total -= side * _edge(abs(distance), start, stop)
     return min(max(total, 0.0), 1.0)

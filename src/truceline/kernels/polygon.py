@@ -222,7 +222,7 @@ def _raster(zones: Zones, edges_m: Floats, first: Integers) -> tuple[Integers, I
 
 
 @njit(cache=True, error_model="numpy")
-def _exactly_west(x1: float, y1: float, x2: float, y2: float, x: float, y: float) -> float:
+def _exact_turn(x1: float, y1: float, x2: float, y2: float, x: float, y: float) -> float:
     """The sign of (x2 - x1)(y - y1) - (x - x1)(y2 - y1) without rounding (Shewchuk 1997, expansions)."""
     expansion, size = np.zeros(16), 0
     for swap in range(2):
@@ -253,18 +253,25 @@ def _exactly_west(x1: float, y1: float, x2: float, y2: float, x: float, y: float
 
 
 @njit(cache=True, error_model="numpy")
+def left_of(x1: float, y1: float, x2: float, y2: float, x: float, y: float) -> bool:
+    """Whether a point lies to the left of a directed edge, or of its continuation; a point on it does not."""
+    a, b = (x2 - x1) * (y - y1), (x - x1) * (y2 - y1)
+    # Shewchuk's bound on the rounding of the difference, (3 + 16 eps) eps
+    if abs(a - b) > 3.3306690738754716e-16 * (abs(a) + abs(b)):
+        return a > b
+    exactly: float = _exact_turn(x1, y1, x2, y2, x, y)
+    return exactly > 0.0
+
+
+@njit(cache=True, error_model="numpy")
 def west_of(x1: float, y1: float, x2: float, y2: float, x: float, y: float) -> bool:
     """Whether a point lies west of an edge, y1 <= y < y2; a point on the edge does not."""
     if x < min(x1, x2):
         return True
     if x >= max(x1, x2):
         return False
-    a, b = (x2 - x1) * (y - y1), (x - x1) * (y2 - y1)
-    # Shewchuk's bound on the rounding of the difference, (3 + 16 eps) eps
-    if abs(a - b) > 3.3306690738754716e-16 * (abs(a) + abs(b)):
-        return a > b
-    exactly: float = _exactly_west(x1, y1, x2, y2, x, y)
-    return exactly > 0.0
+    left: bool = left_of(x1, y1, x2, y2, x, y)
+    return left
 
 
 @njit(cache=True, error_model="numpy")
