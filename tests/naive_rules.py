@@ -36,7 +36,7 @@ def naive_judge(
         p.id: next((r for r in clause.reading if r.party == p.id), Reading(party=p.id)) for p in agreement.party
     }
     judged: dict[bytes, dict[str, list[tuple[float | None, float, bool | None, bool | None]]]] = {}
-    for row in rows:
+    for number, row in enumerate(rows):
         own = {party: share(row, r.effective, None) for party, r in readings.items()}
         whole = share(row, agreement.in_force_from, agreement.in_force_until)
         best = max([own[p] or 0.0 for p, r in readings.items() if not r.denies], default=0.0)
@@ -80,7 +80,7 @@ def naive_judge(
                 rest *= 1.0 if factor is None else factor
             p = None if None in factors and rest > 0 else rest
             part = judged.setdefault(named("incident", row["incident"]), {})
-            part.setdefault(party, []).append((p, rest, in_force, illustrative, named("event", rows.index(row))))  # type: ignore[arg-type]
+            part.setdefault(party, []).append((p, rest, in_force, illustrative, named("event", number)))  # type: ignore[arg-type]
     out = {}
     for incident, by_party in judged.items():
         worth = any(
@@ -94,7 +94,9 @@ def naive_judge(
 
 
 def rank(event: tuple[Any, ...]) -> tuple[float, float, int]:
-    """The strongest: known and at the floor, then unknown but worth a row, then the rest; of equals the first id."""
-    p, rest, *_, event_id = event
+    """The strongest: under the agreement first; known and at the floor, then unknown but worth a row, then the rest."""
+    p, rest, _, illustrative, event_id = event
     kind = 2 if p is not None and p >= FLOOR else 1 if p is None and rest >= FLOOR else 0
-    return kind, p if kind == 2 else rest, -int.from_bytes(event_id)
+    if kind and illustrative is not True:
+        kind += 2
+    return kind, p if kind in (2, 4) else rest, -int.from_bytes(event_id)

@@ -448,6 +448,18 @@ def test_an_incident_is_as_likely_a_breach_as_its_strongest_event() -> None:
     assert "an explosion 3 km NE of Avdiivka" in a["sentence"]
 
 
+def test_an_incident_that_began_before_the_truce_is_judged_by_what_was_done_under_it() -> None:
+    """Surely an explosion before midnight, perhaps one after: the finding is about the latter, and not illustrative."""
+    agreement = an_agreement(a_clause(), in_force_from=t("2023-10-06T00:00"))
+    a, _ = judged(
+        agreement,
+        an_event(begin=t("2023-10-05T23:50"), incident="x"),
+        an_event(begin=t("2023-10-06T00:10"), incident="x", confidence=0.4),
+    )
+    assert (a["p_breach"], a["in_force"], a["illustrative"]) == (pytest.approx(0.4), True, False)
+    assert a["first_breach_from"] == t("2023-10-06T00:10")
+
+
 # ---- zones ----
 
 LINE = ALine({"2014-09-19": 0.0, "2023-10-01": 30_000.0, "2023-10-08": 40_000.0})

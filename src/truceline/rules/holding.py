@@ -168,7 +168,7 @@ def _judge(opened: Mapping[Terms, _Open], force: Mapping[Terms, _Force]) -> dict
     subjects = next(iter(opened.values())).held.subjects
     # the first row of each subject, among the rows worked on
     first = np.flatnonzero(np.concatenate([[True], np.diff(subjects.of[rows]) > 0])) if len(rows) else rows
-    rank = {terms: _rank(p, rest) for terms, (*_, p, rest) in worked.items()}
+    rank = {terms: _rank(p, rest, force[terms].illustrative[rows]) for terms, (*_, p, rest) in worked.items()}
     tops = {terms: np.maximum.reduceat(r, first) if len(first) else r for terms, r in rank.items()}
     keep = (np.max(list(tops.values()), axis=0) >= 1) | (subjects.kind == "duty")
     out = {}
@@ -176,7 +176,8 @@ def _judge(opened: Mapping[Terms, _Open], force: Mapping[Terms, _Force]) -> dict
         held = opened[terms].held
         strongest = _first_of_rank(rank[terms], tops[terms], first, len(rows))[keep]
         row = rows[strongest]
-        candidates = rank[terms] >= 1
+        top = np.repeat(tops[terms], np.diff(np.append(first, len(rows))))
+        candidates = rank[terms] >= np.where(top >= _REAL, _REAL, 1.0)
         subject = held.subjects.of[row]
         out[terms] = Holding(
             terms,
@@ -206,12 +207,20 @@ def _worth(one: _Open, force: _Force) -> Ints:
     return np.flatnonzero(hit[subjects.of])
 
 
-def _rank(p: Floats, rest: Floats) -> Floats:
-    """Order of rows within a subject: from 2 on the floor is reached, from 1 on it might be, below 1 it is not."""
+#: From here on ranks are of events at whose time the agreement was in force.
+_REAL = 4.0
+
+
+def _rank(p: Floats, rest: Floats, illustrative: npt.NDArray[np.int8]) -> Floats:
+    """Order of rows within a subject: from 2 on the floor is reached, from 1 on it might be, below 1 it is not.
+
+    What reaches it, or might, while the agreement was in force goes before all else: an incident that began
+    before a truce did is judged by what was done under it.
+    """
     known = ~np.isnan(p)
-    return np.where(
-        known & (p >= FLOOR), 2 + np.nan_to_num(p), np.where(~known & (rest >= FLOOR), 1 + rest / 2, rest / 2)
-    )
+    reaches = 2 + np.nan_to_num(p)
+    rank = np.where(known & (p >= FLOOR), reaches, np.where(~known & (rest >= FLOOR), 1 + rest / 2, rest / 2))
+    return np.where((rank >= 1) & (illustrative != YES), rank + 3, rank)
 
 
 def _first_of_rank(rank: Floats, top: Floats, first: Ints, n: int) -> Ints:
