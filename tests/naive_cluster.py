@@ -155,7 +155,9 @@ def joint(s, same, agreement, members: list[int], unnamed: float) -> One:
     return out
 
 
-def merged(s, same, agreement, pairs, log_repeat: float, unnamed: float) -> tuple[set[frozenset[int]], float]:
+def merged(
+    s, same, agreement, pairs, log_repeat: float, gate: float, unnamed: float
+) -> tuple[set[frozenset[int]], float]:
     """The best pair of clusters merges, again and again, each time looked for among all.
 
     And how close a decision was: the least difference between the best and the next, or from 0.
@@ -173,7 +175,8 @@ def merged(s, same, agreement, pairs, log_repeat: float, unnamed: float) -> tupl
                 return -math.inf
         repeat = any(same.sensor[i] == same.sensor[j] >= 0 for i, j in itertools.product(a, b))
         x, y = (joint(s, same, agreement, c, unnamed) if len(c) > 1 else One(s, c[0]) for c in (a, b))
-        return log_ratio(x, y) + (log_repeat if repeat else 0.0)
+        near = distance(x, y) <= gate
+        return log_ratio(x, y) + (log_repeat if repeat else 0.0) if near else -math.inf
 
     while True:
         scored = [(value(a, b), a, b) for a, b in itertools.combinations(clusters, 2)]

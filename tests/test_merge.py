@@ -24,7 +24,7 @@ def alone(n, **codes):
 
 def merge(s, same, log_repeat=-3.0):
     i, j, _ = links(s, 4.0)
-    root, joint = merged(s, same, AGREEMENT[: s.kinds.shape[1], : s.kinds.shape[1]], i, j, log_repeat)
+    root, joint = merged(s, same, AGREEMENT[: s.kinds.shape[1], : s.kinds.shape[1]], i, j, log_repeat, 4.0)
     return root.tolist(), joint
 
 
@@ -50,7 +50,7 @@ def test_merging_is_greedy_and_judges_clusters_by_their_joint_statement(rng, n):
     same = alone(n, place=[at[r[:3]] for r in rows], moment=[when[r[3]] for r in rows], account=account, **codes)
     i, j, _ = links(s, 4.0)
     pairs = set(zip(i.tolist(), j.tolist(), strict=True))
-    twin, margin = naive.merged(s, same, AGREEMENT[:2, :2], pairs, -3.0, UNNAMED)
+    twin, margin = naive.merged(s, same, AGREEMENT[:2, :2], pairs, -3.0, 4.0, UNNAMED)
     assume(margin > 1e-6)
     assert naive.partition(merge(s, same)[0]) == twin
 

@@ -123,7 +123,7 @@ def _whole(values: Array, known: npt.NDArray[np.bool_]) -> pa.Array:
 def _stated(events: pa.Table) -> tuple[Array, Array]:
     """Least and most discharges of each event: at least one; no upper bound (NaN) where no number is stated."""
     least, most = (to_numpy(events[name]).astype(np.float64) for name in ("count", "count_max"))
-    return np.maximum(np.nan_to_num(np.fmin(least, most), nan=1.0), 1.0), np.fmax(least, most)
+    return np.maximum(np.nan_to_num(np.fmin(least, most), nan=1.0), 1.0), np.maximum(np.fmax(least, most), 1.0)
 
 
 def _summed(incident: Ints, values: npt.NDArray[Any], incidents: int) -> Array:

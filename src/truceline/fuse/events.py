@@ -28,9 +28,9 @@ from truceline.observation import ID
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-#: Positions farther apart than this many sigmas of their joint ellipse are not compared; one pair in 3,000 of one
-#: occurrence is.
-_GATE = 4.0
+#: Positions farther apart than this many sigmas of their joint ellipse are of two occurrences, however few there
+#: are round there; one pair in 90 of one occurrence is lost by it. Ellipses of settlements have no longer tails.
+_GATE = 3.0
 #: The stated interval of an instant: 2 sigma either way, 95 of 100.
 _TWO_SIGMA = 2.0
 
@@ -108,7 +108,7 @@ def _merge_accounts(occurred: Occurrences, rows: Ints) -> tuple[Ints, Array, Arr
         voice=_codes(source, sensor),
         sensor=np.where(sensor < 0, -1, _codes(source, sensor)),
     )
-    root, joint = merged(said, same, agreement_of_kinds(occurred.terms), i, j, float(np.log(REPEAT.value)))
+    root, joint = merged(said, same, agreement_of_kinds(occurred.terms), i, j, float(np.log(REPEAT.value)), _GATE)
     ties = np.full(len(rows), np.nan)
     kept = root[i] == root[j]
     for end in (i[kept], j[kept]):

@@ -77,9 +77,9 @@ def gather(observations: pa.Table, frame: Frame) -> Occurrences:
     """The observations that state an occurrence, sorted, and what they state.
 
     Times: with `until`, the interval [at, until], wider by the error of its ends; else the instant `at` with its
-    error, or with that of `AT_SIGMA_S` where none is stated, never less than `PERSONS_SIGMA_S`. Positions: the ellipse, or `POSITION_SIGMA_M` where
-    none is stated, never less than `LEAST_SIGMA_M`. Without a position or a time NaN: such rows are
-    occurrences, but like no other.
+    error, or with that of `AT_SIGMA_S` where none is stated, never less than `PERSONS_SIGMA_S`. Positions: the
+    ellipse, or `POSITION_SIGMA_M` where none is stated, never less than `LEAST_SIGMA_M`. Without a position or a
+    time NaN: such rows are occurrences, but like no other.
     """
     kinds, kind_words = coded(observations["kind"])
     whats, what_words = coded(observations["what"])

@@ -14,7 +14,7 @@ from numba import njit
 
 from truceline.kernels.cluster import find
 from truceline.kernels.grid import Floats, Ints
-from truceline.kernels.likelihood import Statements, log_ratio
+from truceline.kernels.likelihood import Statements, log_ratio, squared_distance
 
 #: The least likelihood an account gives to a kind that others name.
 UNNAMED = 0.02
@@ -189,8 +189,10 @@ def _neighbours(n, left, right):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _joint_ratio(c, same, a, b, following, seen, log_repeat):  # type: ignore[no-untyped-def]
-    """Log ratio of two clusters by what each says jointly; -inf where an account keeps them apart."""
+def _joint_ratio(c, same, a, b, following, seen, gate, log_repeat):  # type: ignore[no-untyped-def]
+    """Log ratio of two clusters by what each says jointly; -inf where something keeps them apart."""
+    if not squared_distance(c, a, b) <= gate * gate:
+        return -np.inf
     if max(seen.latest_s[a], seen.latest_s[b]) >= min(seen.earliest_s[a], seen.earliest_s[b]):
         return -np.inf  # no instant that all accounts allow
     seen.stamp[0] += 1
@@ -201,7 +203,7 @@ def _joint_ratio(c, same, a, b, following, seen, log_repeat):  # type: ignore[no
 
 
 @njit(cache=True)
-def _merge(s, c, same, seen, agreement, left, right, threshold, log_repeat):  # type: ignore[no-untyped-def]
+def _merge(s, c, same, seen, agreement, left, right, gate, threshold, log_repeat):  # type: ignore[no-untyped-def]
     n = len(s.at_s)
     parent, following, last = np.arange(n), np.full(n, -1, np.int64), np.arange(n)
     version, met = np.zeros(n, np.int64), np.full(n, -1, np.int64)
@@ -210,7 +212,7 @@ def _merge(s, c, same, seen, agreement, left, right, threshold, log_repeat):  # 
     heap = [(0.0, zero, zero, zero, zero) for _ in range(0)]
     for k in range(len(left)):
         i, j = min(left[k], right[k]), max(left[k], right[k])
-        ratio = _joint_ratio(c, same, i, j, following, seen, log_repeat)
+        ratio = _joint_ratio(c, same, i, j, following, seen, gate, log_repeat)
         if ratio > threshold:
             heap.append((-ratio, i, j, zero, zero))
     heapify(heap)
@@ -236,7 +238,7 @@ def _merge(s, c, same, seen, agreement, left, right, threshold, log_repeat):  # 
                 if r == i or met[r] == mergers:
                     continue
                 met[r] = mergers
-                ratio = _joint_ratio(c, same, i, r, following, seen, log_repeat)
+                ratio = _joint_ratio(c, same, i, r, following, seen, gate, log_repeat)
                 if ratio > threshold:
                     a, b = min(i, r), max(i, r)
                     heappush(heap, (-ratio, a, b, version[a], version[b]))
@@ -254,6 +256,7 @@ def merged(
     left: Ints,
     right: Ints,
     log_repeat: float,
+    gate: float,
     threshold: float = 0.0,
 ) -> tuple[Ints, Statements]:
     """Occurrences out of linked statements: the clusters that no merger would explain better.
@@ -279,6 +282,8 @@ def merged(
         Pairs of rows that may be one (`cluster.links`); only clusters with such a pair are compared.
     log_repeat
         Log of how much rarer it is that one `sensor` records an occurrence twice than that two do.
+    gate
+        Clusters farther apart than this many sigmas of their joint ellipse never merge.
 
     Returns
     -------
@@ -293,4 +298,4 @@ def merged(
     voices, accounts = codes[3], codes[2]
     counts = (np.zeros(count, np.int64) for count in (voices, voices, accounts, 1))
     seen = Seen._make([*scratch, *counts, statements.begins_s.copy(), statements.ends_s.copy()])
-    return _merge(statements, joint, same, seen, agreement, left, right, threshold, log_repeat), joint
+    return _merge(statements, joint, same, seen, agreement, left, right, gate, threshold, log_repeat), joint
