@@ -153,6 +153,8 @@ class Notice(Strict, frozen=True):
 
 
 class Agreement(Strict, frozen=True):
+    """An agreement: its parties, zones, clauses and notices."""
+
     id: str
     title: str
     party: list[Party]

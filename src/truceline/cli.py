@@ -104,12 +104,10 @@ def run(
     as_json: Json = False,
 ) -> int:
     """Ingest, fuse, judge, settle and report: files in, a judged picture and a daily report out."""
-    from truceline import daily, intake, pipeline, terminal
+    from truceline import desk, terminal
 
     with progress() as tell:
-        ingested = intake.ingest(folder, now(), progress=tell)
-        edition = pipeline.settle(folder, now(), progress=tell)
-        written = daily.report(folder, now(), day=day, formats=formats(pdf), progress=tell)
+        ingested, edition, written = desk.run(folder, now(), day=day, formats=formats(pdf), progress=tell)
     if as_json:
         out({"ingested": ingested.to_dict(), "edition": builtins(edition), "report": written.to_dict()})
     else:

@@ -1,24 +1,61 @@
-"""What people do with a picture: sign verdicts, take tables away, check that nothing was tampered with."""
+"""What people do: run a mission, sign verdicts, take tables away, check that nothing was tampered with."""
 
 import re
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from truceline.daily import Written, report
 from truceline.errors import NotFoundError
 from truceline.explain import resolve
-from truceline.intake import JOURNAL
+from truceline.intake import JOURNAL, Ingested, Progress, ingest, silent
 from truceline.mission import Mission
 from truceline.pipeline import BOOK, KEYS, settle
 from truceline.rules.cases import case_of
-from truceline.store import Book, Journal, signing
+from truceline.store import Book, Edition, Journal, signing
 from truceline.store import export as write_table
 
 #: Tables that the journal holds; all others are an edition's.
 _JOURNALLED = {"observations": "observation", "duplicates": "duplicate", "rejections": "rejection"}
+
+
+class Ran(NamedTuple):
+    """What a run did: intake, edition, report."""
+
+    ingested: Ingested
+    edition: Edition
+    report: Written
+
+
+def run(
+    folder: Path,
+    at: datetime,
+    *,
+    day: date | None = None,
+    formats: Sequence[str] = ("html", "csv", "geojson", "json"),
+    progress: Progress = silent,
+) -> Ran:
+    """Ingest, fuse, judge, settle and report.
+
+    Parameters
+    ----------
+    at
+        The time now, aware: when records are received and the edition is made.
+    day
+        The reporting day; None: the last that holds an event.
+
+    Raises
+    ------
+    MissionError, NotFoundError, StoreError
+        As `ingest`, `settle` and `report`.
+    """
+    ingested = ingest(folder, at, progress=progress)
+    edition = settle(folder, at, progress=progress)
+    return Ran(ingested, edition, report(folder, at, day=day, formats=formats, progress=progress))
 
 
 def verdict(
@@ -91,15 +128,18 @@ def _file_name(by: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", by.lower()).strip("-") or "signer"
 
 
-def export(folder: Path, name: str, form: str, path: Path, edition: int | None = None) -> int:
-    """Write a table of the picture, or of the journal, to a file (`-`: standard output); how many rows it has.
+def table(folder: Path, name: str, edition: int | None = None) -> pa.Table:
+    """A table of the picture, or of the journal: observations, duplicates, rejections.
+
+    Parameters
+    ----------
+    edition
+        Which; None: the newest. The journal's tables are of no edition.
 
     Raises
     ------
     NotFoundError
-        When there is no such edition, or no picture yet.
-    StoreError
-        When the table cannot be written so: GeoJSON of a table without positions.
+        When there is no such table or edition, or no picture yet.
     """
     Mission.load(folder)
     if name in _JOURNALLED:
@@ -110,7 +150,20 @@ def export(folder: Path, name: str, form: str, path: Path, edition: int | None =
         if book.latest() is None:
             raise NotFoundError(f"{folder}: there is no picture yet; first: truceline run {folder}")
         rows = book.table(name, edition)
-    return write_table(rows, path, form, name)
+    return rows
+
+
+def export(folder: Path, name: str, form: str, path: Path, edition: int | None = None) -> int:
+    """Write a table to a file (`-`: standard output); how many rows it has.
+
+    Raises
+    ------
+    NotFoundError
+        As `table`.
+    StoreError
+        When the table cannot be written so: GeoJSON of a table without positions.
+    """
+    return write_table(table(folder, name, edition), path, form, name)
 
 
 def verify(folder: Path) -> dict[str, Any]:

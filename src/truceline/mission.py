@@ -70,6 +70,8 @@ FIRE_PRIOR = Assumption(
 
 
 class Mission(Strict, frozen=True):
+    """A mission file; docs/mission.md says what each key means."""
+
     name: str
     centre: Centre
     agreement: str
