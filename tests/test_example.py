@@ -174,14 +174,14 @@ class TestTheStory:
     def test_what_was_notified_is_no_likely_breach(self, p_breach):
         assert not any(p and p > 0.5 for p in p_breach("5.1", "exercise-a"))
         assert all(p > 0.8 for p in p_breach("5.2", "exercise-b"))
-        assert not any(p and p > 0.5 for p in p_breach("4", "helicopter-b"))
+        assert not any(p and p > 0.5 for p in p_breach("4.3", "helicopter-b"))
 
     @pytest.mark.parametrize(
         ("clause", "name"),
         [
             ("3.2", "mortars-a"),
             ("3.3", "mlrs-b"),
-            ("4", "uav-a"),
+            ("4.1", "uav-a"),
             ("5.3", "build-up"),
             ("2.2", "pumping-station"),
             ("7", "pumping-station"),
