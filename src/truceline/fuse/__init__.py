@@ -67,11 +67,10 @@ def fuse(
     """
     occurred = gather(observations, frame)
     fused = fuse_events(occurred)
-    ids = named("event", occurred.table["observation_id"].take(pa.array(fused.first)))
+    ids, beginning = named(occurred.table["observation_id"].take(pa.array(fused.first)))
     groups = group(occurred, fused)
-    anchors = occurred.table["observation_id"].take(pa.array(fused.first[groups.order[groups.start]]))
     built = event_columns(occurred, fused, frame, line)
-    incident_ids = named("incident", anchors)
+    incident_ids = beginning.take(pa.array(groups.order[groups.start]))
     built |= {"event_id": ids, "incident_id": incident_ids.take(pa.array(groups.group))}
     built |= {"p_conflict": None, "p_conflict_model": None, "p_conflict_factors": None}
     events = assembled(built, fused.number, picture.EVENTS)

@@ -177,9 +177,12 @@ def _fire_state(occurred: Occurrences, rows: Ints, groups: Groups) -> Array:
     )
 
 
-def named(word: str, anchors: pa.Array) -> pa.Array:
-    """Ids of events or incidents: the first 16 bytes of SHA-256 over the word and the id of the anchor."""
-    prefix = word.encode()
-    digests = b"".join([hashlib.sha256(prefix + anchor).digest() for anchor in anchors.to_pylist()])
-    heads = np.frombuffer(digests, "V16")[::2].tobytes()
-    return pa.Array.from_buffers(ID, len(anchors), [None, pa.py_buffer(heads)])
+def named(anchors: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Ids of events, and of the incidents that begin with them: both from the id of an event's first observation.
+
+    The halves of SHA-256 over "event" and that id: a late report changes them only where it is the earliest.
+    """
+    digests = b"".join([hashlib.sha256(b"event" + anchor).digest() for anchor in anchors.to_pylist()])
+    halves = np.frombuffer(digests, "V16").reshape(-1, 2)
+    event, incident = (pa.py_buffer(halves[:, half].tobytes()) for half in (0, 1))
+    return tuple(pa.Array.from_buffers(ID, len(anchors), [None, ids]) for ids in (event, incident))
