@@ -12,5 +12,7 @@ def realdata() -> Path:
     named = os.environ.get("TRUCELINE_DATA")
     folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip(f"no real data: TRUCELINE_DATA is {named or 'unset'} and {folder.name}/ is not beside the repository")
+        pytest.skip(
+            f"no real data: TRUCELINE_DATA is {named or 'unset'} and {folder.name}/ is not beside the repository"
+        )
     return folder.resolve()

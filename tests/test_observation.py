@@ -61,7 +61,13 @@ def _loose() -> pa.Schema:
 
 @pytest.mark.parametrize(
     ("labels", "narrowest"),
-    [(["public"], "public"), (["public", "parties"], "parties"), (["public", None], "mission"), (["nonsense"], "mission"), ([], "mission")],
+    [
+        (["public"], "public"),
+        (["public", "parties"], "parties"),
+        (["public", None], "mission"),
+        (["nonsense"], "mission"),
+        ([], "mission"),
+    ],
 )
 def test_derived_rows_take_the_narrowest_label(labels, narrowest):
     """Default deny: no label, or one nobody knows, is for the mission alone."""
@@ -69,7 +75,8 @@ def test_derived_rows_take_the_narrowest_label(labels, narrowest):
 
 
 @pytest.mark.parametrize(
-    ("what", "family"), [("explosion.impact", "impulse"), ("explosion.unheard_of", "impulse"), ("uav", "air"), ("gossip", "notice")]
+    ("what", "family"),
+    [("explosion.impact", "impulse"), ("explosion.unheard_of", "impulse"), ("uav", "air"), ("gossip", "notice")],
 )
 def test_unknown_terms_are_judged_by_their_prefix(what, family):
     assert obs.term(what).family == family

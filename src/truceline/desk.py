@@ -176,6 +176,8 @@ def verify(folder: Path) -> dict[str, Any]:
     Mission.load(folder)
     with Journal(folder / JOURNAL) as journal:
         problems = journal.verify()
+        if problems:  # what cannot be read cannot be counted
+            return {"head": None, "counts": {}, "problems": problems, "sentences": problems}
         head = journal.head
         verdicts = journal.table("verdict").to_pylist()
         counts = {kind: journal.rows(kind) for kind in ("observation", "duplicate", "rejection", "verdict")}

@@ -140,7 +140,8 @@ def settle(
     mission = Mission.load(folder)
     with Journal(folder / JOURNAL) as journal, Book(folder / BOOK) as book:
         if not journal.rows("observation"):
-            raise NotFoundError(f"{folder}: the journal has no observations yet; first: truceline ingest {folder}")
+            looked = ", ".join(path for source in mission.source for path in source.paths)
+            raise NotFoundError(f"{folder}: the journal has no observations: nothing was accepted from {looked}")
         progress("reading the journal", 0, None)
         observations, verdicts = _inputs(journal)
         made_from = {"observations": observations.num_rows, "verdicts": verdicts.num_rows}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from truceline import observation
 from truceline.errors import NotFoundError, StoreError
@@ -76,7 +77,7 @@ class Journal:
         self._reader = Reader(folder)
         self._writer: Writer | None = None
         self._packer: ThreadPoolExecutor | None = None
-        self._known: dict[str, IdSet] | None = None
+        self._known: IdSet | None = None
         if write:
             self._writing()
 
@@ -217,7 +218,8 @@ class Journal:
         """Take in a batch of records, whole or not at all, with one sync.
 
         An observation whose id is known, from before or from further up in the batch, becomes a `duplicate`
-        that points at the original. A rejection that is journalled already is counted, not journalled again.
+        that points at the original. A rejection is journalled each time it is read, so that the rows add up; one
+        that was redacted comes without its payload.
 
         Parameters
         ----------
@@ -234,22 +236,21 @@ class Journal:
         taken = conform("observation", observations if observations is not None else pa.table({}))
         refused = conform("rejection", rejections if rejections is not None else pa.table({}))
         others = {kind: conform(kind, rows) for kind, rows in (also or {}).items()}
-        ids, refused_ids = observation.ids(taken["observation_id"]), leaf_pairs(refused["leaf"])
+        ids = observation.ids(taken["observation_id"])
         wrong = np.flatnonzero((ids != leaf_pairs(taken["leaf"])).any(axis=1))
         if len(wrong):
             raise StoreError(f"observation rows: the id in row {wrong[0]} is not the beginning of its leaf")
-        known = self._known_ids()
-        new, new_refused = known["observation"].add(ids), known["rejection"].add(refused_ids)
+        new = self._known_ids().add(ids)
         again = taken.slice(0, 0) if new.all() else taken.filter(pa.array(~new))
         self._commit(
             {
                 "observation": taken.filter(pa.array(new)) if again.num_rows else taken,
                 "duplicate": again.select([n for n in observation.DUPLICATE.names if n in again.column_names]),
-                "rejection": refused if new_refused.all() else refused.filter(pa.array(new_refused)),
+                "rejection": self._without_redacted(refused),
                 **others,
             }
         )
-        return Counts(len(ids) + len(refused_ids), len(ids) - again.num_rows, again.num_rows, len(refused_ids))
+        return Counts(len(ids) + len(refused), len(ids) - again.num_rows, again.num_rows, len(refused))
 
     def redact(self, observation_id: bytes, reason: str, by: str, at: datetime, keep: Collection[str] = ()) -> Receipt:
         """Remove the payload of an observation or a rejection for good, and say so; its id and leaf stay.
@@ -308,19 +309,30 @@ class Journal:
             self._writer, self._packer = writer, ThreadPoolExecutor(1, "pack")
         return self._writer
 
-    def _known_ids(self) -> dict[str, "IdSet"]:
-        """The ids journalled so far, of observations and (the beginnings of their leaves) of rejections."""
+    def _known_ids(self) -> "IdSet":
+        """The ids of the observations journalled so far."""
         self._writing()
         if self._known is None:
             from truceline.kernels.idset import IdSet
 
-            self._known = {}
-            for kind in ("observation", "rejection"):
-                frames = self._reader.of(kind)
-                ids = self._known[kind] = IdSet(sum(frame.rows for frame in frames))
-                for frame in frames:
-                    ids.add(leaf_pairs(self._reader.rows(frame.number, ["leaf"])["leaf"]))
+            frames = self._reader.of("observation")
+            self._known = IdSet(sum(frame.rows for frame in frames))
+            for frame in frames:
+                self._known.add(leaf_pairs(self._reader.rows(frame.number, ["leaf"])["leaf"]))
         return self._known
+
+    def _without_redacted(self, refused: pa.Table) -> pa.Table:
+        """Rejections as they are journalled: what was redacted does not come back when its file is read again."""
+        if not refused.num_rows or not self.rows("redaction"):
+            return refused
+        done = self.table("redaction", ["record_leaf"])["record_leaf"].combine_chunks()
+        again = pc.is_in(refused["leaf"], value_set=done)
+        for name, instead in (("raw", None), ("value", None), ("reason", "redacted")):
+            if name in refused.column_names:
+                at = refused.schema.get_field_index(name)
+                column = pc.if_else(again, pa.scalar(instead, refused.schema.field(name).type), refused[name])
+                refused = refused.set_column(at, refused.schema.field(name), column)
+        return refused
 
     def _commit(self, groups: Mapping[str, pa.Table]) -> int:
         """Write rows of some kinds as one group with one sync; the number of its first frame."""
