@@ -156,13 +156,13 @@ def joint(s, same, agreement, members: list[int], unnamed: float) -> One:
 
 
 def merged(
-    s, same, agreement, pairs, log_repeat: float, gate: float, unnamed: float
+    s, same, agreement, begun, pairs, log_repeat: float, gate: float, unnamed: float
 ) -> tuple[set[frozenset[int]], float]:
     """The best pair of clusters merges, again and again, each time looked for among all.
 
     And how close a decision was: the least difference between the best and the next, or from 0.
     """
-    clusters = [[i] for i in range(len(s.at_s))]
+    clusters = [[j for j in range(len(s.at_s)) if begun[j] == i] for i in sorted(set(begun))]
     margin = math.inf
 
     def value(a: list[int], b: list[int]) -> float:

@@ -11,7 +11,7 @@ import naive_cluster as naive
 from a_statement import AGREEMENT, HOUR, statements
 from truceline.kernels.cluster import linked, links
 from truceline.kernels.episode import Descent, Happenings, episodes, offspring_rate
-from truceline.kernels.merge import UNNAMED, Sameness, merged
+from truceline.kernels.merge import UNNAMED, Sameness, alike, merged
 
 # ---- merging ---------------------------------------------------------------------------------------------------------
 
@@ -23,9 +23,17 @@ def alone(n, **codes):
 
 
 def merge(s, same, log_repeat=-3.0):
-    i, j, _ = links(s, 4.0)
-    root, joint = merged(s, same, AGREEMENT[: s.kinds.shape[1], : s.kinds.shape[1]], i, j, log_repeat, 4.0)
+    begun, _ = alike(s, same)
+    i, j = between(s, begun)
+    root, joint = merged(s, same, AGREEMENT[: s.kinds.shape[1], : s.kinds.shape[1]], begun, i, j, log_repeat, 4.0)
     return root.tolist(), joint
+
+
+def between(s, begun):
+    """Links between the first of those that are alike."""
+    i, j, _ = links(s, 4.0)
+    first = (begun[i] == i) & (begun[j] == j)
+    return i[first], j[first]
 
 
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
@@ -43,16 +51,32 @@ def test_merging_is_greedy_and_judges_clusters_by_their_joint_statement(rng, n):
     for _ in range(n // 3):  # some say the same place and time, in other words
         copied, to = rng.choice(n, 2, replace=False)
         rows[to] = (*rows[copied][:4], rows[to][4] | {"sigma_s": rows[copied][4]["sigma_s"]})
+        rows[to] = rows[copied] if rng.random() < 0.5 else rows[to]
     s = statements(*rows)
     at, when = ({row[:3]: k for k, row in enumerate(rows)}, {row[3]: k for k, row in enumerate(rows)})
-    codes = {name: rng.integers(0, 3, n) for name in ("voice", "source", "sensor")}
-    account = np.where(rng.random(n) < 0.5, -1, rng.integers(0, 3, n))
-    same = alone(n, place=[at[r[:3]] for r in rows], moment=[when[r[3]] for r in rows], account=account, **codes)
-    i, j, _ = links(s, 4.0)
+    codes = {name: rng.integers(0, 3, n) for name in ("voice", "source")}
+    codes |= {name: np.where(rng.random(n) < 0.5, -1, rng.integers(0, 3, n)) for name in ("account", "sensor")}
+    same = alone(n, place=[at[r[:3]] for r in rows], moment=[when[r[3]] for r in rows], **codes)
+    begun, _ = alike(s, same)
+    i, j = between(s, begun)
     pairs = set(zip(i.tolist(), j.tolist(), strict=True))
-    twin, margin = naive.merged(s, same, AGREEMENT[:2, :2], pairs, -3.0, 4.0, UNNAMED)
+    twin, margin = naive.merged(s, same, AGREEMENT[:2, :2], begun.tolist(), pairs, -3.0, 4.0, UNNAMED)
     assume(margin > 1e-6)
     assert naive.partition(merge(s, same)[0]) == twin
+
+
+def test_a_thousand_copies_are_one_statement_to_begin_with():
+    """Unless a post is named, which seldom tells a thing twice, or so much happens that copies are nothing."""
+    row = (0, 0, 2000, (0, 24))
+    same = alone(4000, place=[0] * 4000, moment=[0] * 4000, source=[0] * 4000, voice=[0] * 4000)
+    root, joint = merge(statements(*[row] * 4000), same)
+    assert set(root) == {0}
+    assert joint.var_e[0] == pytest.approx(2000.0**2)
+    assert alike(statements(row, row), alone(2, place=[0, 0], source=[0, 0], moment=[0, 0], sensor=[3, 3]))[
+        0
+    ].tolist() == [0, 1]
+    often = (*row, {"rate": 0.1})
+    assert alike(statements(often, often), alone(2, place=[0, 0], source=[0, 0], moment=[0, 0]))[0].tolist() == [0, 1]
 
 
 def test_five_reports_of_one_shelling_are_one_event():

@@ -21,8 +21,8 @@ from truceline.fuse.fires import fires
 from truceline.fuse.occurrences import Occurrences, kinds_of
 from truceline.kernels.cluster import links
 from truceline.kernels.grid import distinct
-from truceline.kernels.likelihood import Statements
-from truceline.kernels.merge import Sameness, merged
+from truceline.kernels.likelihood import Statements, in_order
+from truceline.kernels.merge import Sameness, alike, merged, row_codes
 from truceline.observation import ID
 
 Array = npt.NDArray[np.float64]
@@ -94,25 +94,28 @@ def _merge_accounts(occurred: Occurrences, rows: Ints) -> tuple[Ints, Array, Arr
     """Each account's event as the row of its first, its strongest tie in it, and what each event's say jointly."""
     table = occurred.table.take(pa.array(rows))
     said = occurred.statements(rows, kinds_of(table, occurred.terms))
-    worth = np.flatnonzero(_can_link(said))
-    i, j, tie = links(occurred.statements(rows[worth], said.kinds[worth]), _GATE)
-    i, j = worth[i], worth[j]
     source = coded(table["source"])[0]
     text = coded(table["text"], in_order=False)[0]
     sensor = coded(table["sensor"])[0]
     same = Sameness(
-        place=_codes(*said[:5]),
-        moment=_codes(said.at_s, said.var_s),
-        account=np.where(text < 0, -1, _codes(source, text)),
+        place=row_codes(*said[:5]),
+        moment=row_codes(said.at_s, said.var_s),
+        account=np.where(text < 0, -1, row_codes(source, text)),
         source=source,
-        voice=_codes(source, sensor),
-        sensor=np.where(sensor < 0, -1, _codes(source, sensor)),
+        voice=row_codes(source, sensor),
+        sensor=np.where(sensor < 0, -1, row_codes(source, sensor)),
     )
-    root, joint = merged(said, same, agreement_of_kinds(occurred.terms), i, j, float(np.log(REPEAT.value)), _GATE)
-    ties = np.full(len(rows), np.nan)
+    begun, own = alike(said, same)
+    worth = np.flatnonzero(_can_link(said) & (begun == np.arange(len(rows))))
+    i, j, tie = links(in_order(said, worth.astype(np.int32)), _GATE)
+    i, j = worth[i], worth[j]
+    agreement, log_repeat = agreement_of_kinds(occurred.terms), float(np.log(REPEAT.value))
+    root, joint = merged(said, same, agreement, begun, i, j, log_repeat, _GATE)
+    ties = np.where(np.bincount(begun, minlength=len(rows)) > 1, own, np.nan)
     kept = root[i] == root[j]
     for end in (i[kept], j[kept]):
         np.fmax.at(ties, end, tie[kept])
+    ties = np.fmax(ties[begun], np.where(begun != np.arange(len(rows)), own, np.nan))
     heads = distinct(root)
     sigma = np.sqrt(joint.var_s[heads])
     begins, ends = joint.begins_s[heads], joint.ends_s[heads]
@@ -140,15 +143,6 @@ def _can_link(said: Statements) -> npt.NDArray[np.bool_]:
     area = 2 * np.pi * np.sqrt(said.var_e * said.var_n - said.cov_en**2) / 1e6  # km2
     length = np.where(np.isinf(said.var_s), said.ends_s - said.begins_s, np.sqrt(2 * np.pi * said.var_s)) / 3600.0
     return np.asarray(-np.log(area * length) - said.log_rate > 0)
-
-
-def _codes(*columns: npt.NDArray[np.generic]) -> Ints:
-    """Codes 0, 1, … of distinct rows."""
-    code = np.zeros(len(columns[0]), np.int64)
-    for column in columns:
-        _, inverse = np.unique(column, return_inverse=True)
-        _, code = np.unique(code * (len(inverse) + 1) + inverse, return_inverse=True)
-    return np.asarray(code, np.int64)
 
 
 def _fire_state(occurred: Occurrences, rows: Ints, groups: Groups) -> Array:

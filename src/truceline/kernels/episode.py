@@ -55,7 +55,8 @@ def offspring_rate(rate, decay, after, a, b, c, e):  # type: ignore[no-untyped-d
 
     With `after` 0 before the parent; else of the lag either way.
     """
-    if (b - a) + (e - c) < 0.005 * decay:  # instants to a thousandth; the exact form would lose its digits
+    # apart and short: instants, to a thousandth; the exact form would lose its digits
+    if (b - a) + (e - c) < 0.005 * decay and (c >= b or e <= a):
         lag = 0.5 * (c + e - a - b)
         if after and lag < 0.0:
             return 0.0

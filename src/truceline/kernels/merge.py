@@ -138,6 +138,14 @@ def _restate_kind(s, c, root, following, agreement):  # type: ignore[no-untyped-
 
 
 @njit(cache=True)
+def _restate(s, c, same, root, following, seen, stamp, agreement):  # type: ignore[no-untyped-def]
+    """Write into c[root] what the statements of its cluster say together."""
+    _restate_place(s, c, same, root, following, seen, stamp)
+    _restate_interval(s, c, same, root, following, seen)
+    _restate_kind(s, c, root, following, agreement)
+
+
+@njit(cache=True)
 def _contradict(same, a, b, following, seen, stamp):  # type: ignore[no-untyped-def]
     """Whether one account stands in both clusters with two places."""
     m = a
@@ -203,11 +211,20 @@ def _joint_ratio(c, same, a, b, following, seen, gate, log_repeat):  # type: ign
 
 
 @njit(cache=True)
-def _merge(s, c, same, seen, agreement, left, right, gate, threshold, log_repeat):  # type: ignore[no-untyped-def]
+def _merge(s, c, same, seen, agreement, begun, left, right, gate, threshold, log_repeat):  # type: ignore[no-untyped-def]
     n = len(s.at_s)
     parent, following, last = np.arange(n), np.full(n, -1, np.int64), np.arange(n)
     version, met = np.zeros(n, np.int64), np.full(n, -1, np.int64)
     first, other = _neighbours(n, left, right)
+    mergers = np.int64(0)
+    for k in range(n):
+        i = begun[k]
+        if i != k:
+            parent[k], following[last[i]], last[i] = i, k, k
+    for i in range(n):
+        if last[i] != i and parent[i] == i:
+            mergers += 1
+            _restate(s, c, same, i, following, seen, n * mergers, agreement)
     zero = np.int64(0)
     heap = [(0.0, zero, zero, zero, zero) for _ in range(0)]
     for k in range(len(left)):
@@ -216,7 +233,6 @@ def _merge(s, c, same, seen, agreement, left, right, gate, threshold, log_repeat
         if ratio > threshold:
             heap.append((-ratio, i, j, zero, zero))
     heapify(heap)
-    mergers = 0
     while len(heap):
         _, i, j, version_i, version_j = heappop(heap)
         if parent[i] != i or parent[j] != j or version[i] != version_i or version[j] != version_j:
@@ -228,9 +244,7 @@ def _merge(s, c, same, seen, agreement, left, right, gate, threshold, log_repeat
         last[i] = last[j]
         version[i] += 1
         mergers += 1
-        _restate_place(s, c, same, i, following, seen, n * mergers)
-        _restate_interval(s, c, same, i, following, seen)
-        _restate_kind(s, c, i, following, agreement)
+        _restate(s, c, same, i, following, seen, n * mergers, agreement)
         m = i
         while m >= 0:
             for k in range(first[m], first[m + 1]):
@@ -253,6 +267,7 @@ def merged(
     statements: Statements,
     same: Sameness,
     agreement: Floats,
+    begun: Ints,
     left: Ints,
     right: Ints,
     log_repeat: float,
@@ -278,8 +293,12 @@ def merged(
     agreement
         (kinds, kinds), symmetric: how likely another statement of one occurrence names each kind; with 0 on the
         diagonal for "something else".
+    begun
+        (n,) the clusters to begin with, as the least row of each row's: itself, or for statements that differ in
+        nothing counted here the first of them (`alike`), so that a thousand copies are not a million pairs.
     left, right
-        Pairs of rows that may be one (`cluster.links`); only clusters with such a pair are compared.
+        Pairs of rows that may be one (`cluster.links`); of clusters only their least rows; only clusters
+        with such a pair are compared.
     log_repeat
         Log of how much rarer it is that one `sensor` records an occurrence twice than that two do.
     gate
@@ -298,4 +317,43 @@ def merged(
     voices, accounts = codes[3], codes[2]
     counts = (np.zeros(count, np.int64) for count in (voices, voices, accounts, 1))
     seen = Seen._make([*scratch, *counts, statements.begins_s.copy(), statements.ends_s.copy()])
-    return _merge(statements, joint, same, seen, agreement, left, right, gate, threshold, log_repeat), joint
+    return _merge(statements, joint, same, seen, agreement, begun, left, right, gate, threshold, log_repeat), joint
+
+
+@njit(cache=True)
+def _own_ratio(s):  # type: ignore[no-untyped-def]
+    out = np.empty(len(s.at_s))
+    for i in range(len(out)):
+        out[i] = log_ratio(s, i, i)
+    return out
+
+
+def alike(statements: Statements, same: Sameness, threshold: float = 0.0) -> tuple[Ints, Floats]:
+    """Statements that differ in nothing that is counted, and that one occurrence explains better than two.
+
+    Returns
+    -------
+    (n,) int64
+        The least row that states the same place, time, kinds and rate, from the same source, no instrument or post
+        being named; a row itself where there is none, or where so much happens that even copies are not one.
+    (n,) float64
+        Log ratio of each statement and a copy of it; NaN where something in it is not finite.
+    """
+    own = _own_ratio(statements)
+    n = len(own)
+    kinds = statements.kinds.round(9).view(f"V{8 * statements.kinds.shape[1]}").ravel() if n else np.empty(0)
+    times = (statements.begins_s, statements.ends_s, statements.log_rate, statements.group)
+    apart = np.where((own > threshold) & (same.sensor < 0), -1, np.arange(n))
+    code = row_codes(apart, same.place, same.moment, same.source, *times, kinds)
+    first = np.full(int(code.max(initial=-1)) + 1, n, np.int64)
+    np.minimum.at(first, code, np.arange(n))
+    return first[code], own
+
+
+def row_codes(*columns: "np.typing.NDArray[np.generic]") -> Ints:
+    """Codes 0, 1, … of distinct rows of the columns."""
+    code = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        _, inverse = np.unique(column, return_inverse=True)
+        _, code = np.unique(code * (len(inverse) + 1) + inverse, return_inverse=True)
+    return np.asarray(code, np.int64)
