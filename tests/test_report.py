@@ -1,5 +1,6 @@
 """The daily report: what it says of a day, and what it says it cannot know."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -11,6 +12,7 @@ from truceline.mission import Source
 from truceline.report import FORMATS, Provenance, Report, write
 from truceline.report import summary as saying
 from truceline.report.document import document
+from truceline.terminal import explanation
 
 KYIV = ZoneInfo("Europe/Kyiv")
 
@@ -227,15 +229,29 @@ def test_numbers_of_rounds_are_said_as_the_table_says_them(least: int | None, mo
     assert saying.stated(least, most) == words
 
 
-def test_a_probability_is_never_rounded_to_certainty() -> None:
-    assert [saying.share(p) for p in (0.0, 0.001, 0.5, 0.999, 1.0, None)] == [
-        "0.00",
-        "<0.01",
-        "0.50",
-        ">0.99",
-        "1.00",
-        "—",
-    ]
+def test_a_probability_is_never_said_to_be_certain() -> None:
+    """Not even where a product of factors is 1: until it is calibrated, 1.00 would be a claim nobody can make."""
+    said = [saying.share(p) for p in (0.0, 0.001, 0.5, 0.994, 0.999, 1.0, None)]
+    assert said == ["<0.01", "<0.01", "0.50", "0.99", ">0.99", ">0.99", "—"]
+
+
+def test_no_page_holds_a_certainty(tmp_path: Path) -> None:
+    edition = Edition()
+    edition.incident("sure", what="weapon", p=1.0)
+    edition.incident("plant", p=1.0, clause="npp")
+    edition.finding(an_id("duty"), "4", "a", 1.0, subject_kind="duty")
+    report = edition.report()
+    assert not re.search(r"\b[01]\.00\b", everything(report) + "".join(report.summary))
+    assert "1.00" not in write(report, tmp_path, ["csv"])[0].read_text()
+
+
+def test_the_terminal_says_probabilities_as_the_report_does(capsys: pytest.CaptureFixture[str]) -> None:
+    factors = [{"name": name, "value": value, "source": ""} for name, value in (("kind", 1.0), ("weapon", None))]
+    finding = {"sentence": "A weapon.", "factors": factors, "calibrated": False}
+    explanation({"kind": "finding", "id": "ab", "edition": 1, "finding": finding})
+    said = capsys.readouterr().out
+    assert ">0.99  kind" in said
+    assert "cannot be said  weapon" in said
 
 
 # ---- banners -------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from rich.tree import Tree
 
 from truceline.daily import Written
 from truceline.intake import Ingested
+from truceline.report.summary import share
 from truceline.store import Edition
 
 _MOST_REASONS = 6
@@ -71,7 +72,7 @@ def picture(folder: Path, edition: Edition, written: Written) -> None:
         console.print("\nFindings most likely to be breaches:", style="bold")
         for finding in written.top:
             console.print(
-                f"  {finding['id'][:10]}  p {finding['p']:.2f}  {escape(finding['sentence'])}", soft_wrap=True
+                f"  {finding['id'][:10]}  p {share(finding['p'])}  {escape(finding['sentence'])}", soft_wrap=True
             )
         first = written.top[0]["id"][:10]
         console.print(f"\nEvidence, down to the raw record:  truceline explain {folder} {first}", soft_wrap=True)
@@ -104,7 +105,8 @@ def explanation(told: dict[str, Any]) -> None:
         _clause(root, told)
         factors = root.add("factors, multiplied:")
         for factor in finding["factors"] or []:
-            factors.add(f"{factor['value']:.3f}  {escape(factor['name'])}  [dim]{escape(factor['source'] or '')}[/]")
+            value = "cannot be said" if factor["value"] is None else share(factor["value"])
+            factors.add(f"{value}  {escape(factor['name'])}  [dim]{escape(factor['source'] or '')}[/]")
         if not finding["calibrated"]:
             factors.add("[yellow]uncalibrated: not yet compared with truth[/]")
     case = told.get("case")
@@ -125,7 +127,7 @@ def explanation(told: dict[str, Any]) -> None:
             f" {_some(incident['events'], 'event')}, {_some(incident['observations'], 'observation')}"
         )
     for row in told.get("findings", []):
-        chance = "?" if row["p_breach"] is None else f"{row['p_breach']:.2f}"
+        chance = "cannot be said" if row["p_breach"] is None else share(row["p_breach"])
         root.add(
             f"finding {row['finding_id'][:10]}: p {chance}, clause {escape(row['clause'])},"
             f" {escape(row['sentence'] or '')}"

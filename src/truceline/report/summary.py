@@ -30,14 +30,12 @@ def number(value: float | int | None) -> str:
 
 
 def share(value: float | None) -> str:
-    """A probability with two decimals, never 0 or 1 where it is not exactly that."""
+    """A probability with two decimals; never 0 or 1: nothing here is certain before it is calibrated."""
     if value is None:
         return "—"
-    if 0 < value < 0.005:
+    if value < 0.005:
         return "<0.01"
-    if 0.995 <= value < 1:
-        return ">0.99"
-    return f"{value:.2f}"
+    return ">0.99" if value >= 0.995 else f"{value:.2f}"
 
 
 def plural(n: int, one: str, many: str = "") -> str:
