@@ -88,6 +88,42 @@ def test_an_incident_over_two_days_counts_in_each_what_happened_there() -> None:
     assert (report.totals.counted, after.totals.counted, after.totals.previous) == (6, 4, 6)
 
 
+def _shelling_then_fire() -> Edition:
+    """An explosion on the 3rd that a patrol heard; on the 4th what it set alight still burns, seen by a satellite."""
+    edition = Edition()
+    edition.incident("shelling", p=0.95, source="patrols", means="heard", description="impact", frp_mw=None)
+    explosion = edition.rows["event"][0]
+    explosion |= {"at": NOON - timedelta(days=1), "at_from": NOON - timedelta(days=1), "at_until": None}
+    edition.rows["event"].append(
+        explosion
+        | {"event_id": an_id("fire"), "what": "fire", "at": NOON, "at_from": NOON, "at_until": NOON}
+        | {"means": None, "description": None, "sources": ["viirs"], "frp_mw": 9.5, "lon": 37.8, "p_conflict": 0.28}
+    )
+    edition.rows["incident"][0]["events"] = 2
+    return edition
+
+
+def test_an_incident_is_called_what_its_events_of_the_day_were() -> None:
+    """Yesterday's explosion is in yesterday's table; what burns of it today is a fire."""
+    edition = _shelling_then_fire()
+    report, before = edition.report(), edition.report(DAY - timedelta(days=1))
+    assert report.incidents == []
+    (fire,) = report.fires.rows
+    assert (fire.what, fire.means, fire.description, fire.sources) == ("fire", None, None, ["viirs"])
+    assert (fire.lon, fire.p_conflict, fire.follows) == (37.8, 0.28, "explosion of 3 October")
+    assert "after the explosion of 3 October" in everything(report)
+    assert [row.what for row in before.incidents] == ["explosion.impact"]
+    assert before.fires.rows == []
+
+
+def test_a_finding_about_another_day_s_event_is_not_counted_as_today_s() -> None:
+    edition = _shelling_then_fire()
+    findings = edition.tables()["findings"]
+    report = edition.report(picture={"findings": findings.slice(0, 0), "findings_before": findings})
+    assert report.fires.rows[0].held == []
+    assert [(tally.incidents, tally.previous) for tally in report.clauses] == [(0, 1)]
+
+
 def test_an_empty_day_says_that_nothing_recorded_is_not_nothing_done() -> None:
     """Law 4: silence is compliance only where there was coverage."""
     edition = Edition()

@@ -1,8 +1,8 @@
 """The daily report of the newest edition: built, written once, frozen, and entered in the book."""
 
 import hashlib
-from collections.abc import Sequence
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,11 @@ from truceline import report as reporting
 from truceline.errors import NotFoundError
 from truceline.intake import JOURNAL, Progress, silent
 from truceline.mission import Mission, hashes
-from truceline.pipeline import BOOK, REPORTS, gazetteer
+from truceline.pipeline import BOOK, REPORTS, gazetteer, ground
+from truceline.report.gather import of as rows_of
+from truceline.report.gather import within
+from truceline.report.today import of_other_days
+from truceline.rules import judge
 from truceline.store import Book, Journal, Published
 
 
@@ -65,6 +69,7 @@ def report(
             raise NotFoundError(f"{folder}: there is no picture yet; first: truceline run {folder}")
         tables = {name: book.table(name) for name in ("events", "incidents", "findings", "cases", "line", "zones")}
         day = day or _last_day(mission, tables["events"])
+        tables |= _findings_of(folder, mission, day, tables)
         tables["observations"] = journal.table("observation", ["source", "at"], coded=["source"])
         before = [row for row in book.published() if row.day == day and row.edition < edition.number]
         earlier = [row for row in before if row.path.endswith(".json")]
@@ -98,6 +103,29 @@ def report(
             likely=sum((row.p_breach or 0) > 0.5 for row in (*built.incidents, *built.fires.rows)),
             erratum=list(built.erratum.changes) if built.erratum else [],
         )
+
+
+def _findings_of(folder: Path, mission: Mission, day: date, tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """The findings as the events of the day carry them, and as those of the day before do.
+
+    An incident that spans days has one finding in the edition, about its strongest event; it is judged again on
+    each day's events alone.
+    """
+    out, on = {}, None
+    for name, of in (("findings", day), ("findings_before", day - timedelta(days=1))):
+        begins, ends = mission.day(of)
+        events, findings = within(tables["events"], begins, ends), tables["findings"]
+        incidents = rows_of(tables["incidents"], "incident_id", events["incident_id"])
+        spanning = incidents.filter(of_other_days(incidents, events))
+        if spanning.num_rows:
+            on = on or ground(folder)
+            parts = rows_of(events, "incident_id", spanning["incident_id"])
+            again = judge(parts, spanning, on.agreement, on.line, on.frame, on.gazetteer, folder, ends, mission.zone())
+            old = pc.is_in(findings["subject_id"], value_set=pc.unique(spanning["incident_id"]))
+            new = again.filter(pc.equal(again["subject_kind"], "incident"))
+            findings = pa.concat_tables([findings.filter(pc.invert(old)), new])
+        out[name] = findings
+    return out
 
 
 def _last_day(mission: Mission, events: pa.Table) -> date:

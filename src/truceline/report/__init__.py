@@ -21,7 +21,7 @@ from truceline.errors import TrucelineError
 from truceline.mission import Mission
 from truceline.observation import RELEASES
 from truceline.places import Gazetteer
-from truceline.report import gather, lists, summary, svg, tally
+from truceline.report import gather, lists, summary, svg, tally, today
 from truceline.report.document import document
 from truceline.report.html import html
 from truceline.report.model import Counting, Incident, Provenance, Report, SourceCount
@@ -58,6 +58,8 @@ def build(
     picture
         An edition's tables: `events`, `incidents`, `findings`, `cases`, `line`, `zones`, and of the journal
         `observations` with the columns `source` and `at`, of the whole mission: silence is told from them.
+        `findings` are what the events of the day carry, and `findings_before` (absent: the same) those of the day
+        before: where an incident spans days, its finding in the edition may be about an event of another day.
     journal
         What became of each source's records.
     earlier
@@ -74,9 +76,12 @@ def build(
     frame, now = mission.frame(), gather.within(picture["events"], begins, ends)
     past = gather.within(picture["events"], *mission.day(day - timedelta(days=1)))
     incidents = gather.of(picture["incidents"], "incident_id", now["incident_id"])
+    incidents = today.as_of_the_day(incidents, now, picture["events"], mission.zone())
     findings = picture["findings"]
     of_incidents = findings.filter(pc.equal(findings["subject_kind"], "incident"))
     held = gather.held_by_subject(gather.of(of_incidents, "subject_id", now["incident_id"]), picture["cases"])
+    earlier_findings = picture.get("findings_before", findings)
+    earlier_findings = earlier_findings.filter(pc.equal(earlier_findings["subject_kind"], "incident"))
     families = pa.array(gather.family(incidents), pa.string())
     parts = gather.by_incident(now)
 
@@ -113,7 +118,9 @@ def build(
         beyond_period=sum(_reaches(row, begins, ends) for row in others),
         casualties=tally.casualties([*others, *fires]),
         duties=tally.duties(findings, agreement, ends),
-        clauses=tally.clauses(agreement, [*others, *fires], gather.of(of_incidents, "subject_id", past["incident_id"])),
+        clauses=tally.clauses(
+            agreement, [*others, *fires], gather.of(earlier_findings, "subject_id", past["incident_id"])
+        ),
         sources=gather.spoke(picture["observations"], licences, begins, ends),
         journal=list(journal),
         line_date=line["date"] if line else None,

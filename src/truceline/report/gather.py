@@ -113,6 +113,7 @@ def incident_rows(
                 p_conflict_model=row["p_conflict_model"],
                 p_breach=max(told, default=None),
                 held=findings,
+                follows=row["follows"],
             )
         )
     return rows

@@ -73,6 +73,7 @@ def _feature(row: Incident) -> dict[str, object]:
         "properties": {
             "what": row.what,
             "observation": row.observation,
+            "follows": row.follows,
             "place": row.place,
             "region": row.region,
             "coarsened_to_km": 1 if row.coarse else None,

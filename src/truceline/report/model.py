@@ -90,6 +90,7 @@ class Incident(Struct, frozen=True):
     p_conflict_model: str | None
     p_breach: Probability | None  # the greatest over clauses in force and readings
     held: list[Held]
+    follows: str | None = None  # of a fire, what of its incident went before this day: "explosion of 14 March"
 
 
 class Tally(Struct, frozen=True):

@@ -80,10 +80,14 @@ def violations(report: Report) -> Table:
 
 
 def _location(row: Incident) -> str:
-    text = row.place if not row.region else f"{row.place} ({row.region})"
+    text = _where(row)
     if row.line_distance_m is not None:
         text += f"\n{summary.distance(row.line_distance_m, row.coarse)} from the line"
     return text
+
+
+def _where(row: Incident) -> str:
+    return row.place if not row.region else f"{row.place} ({row.region})"
 
 
 def _clauses(row: Incident) -> str:
@@ -233,7 +237,7 @@ def fires(report: Report) -> Table:
         ],
         rows=[
             [
-                row.place if not row.region else f"{row.place} ({row.region})",
+                _where(row) + (f"\nafter the {row.follows}" if row.follows else ""),
                 "—" if row.frp_mw is None else f"{row.frp_mw:,.1f}",
                 summary.distance(row.line_distance_m),
                 summary.interval(row.first_at, row.last_at, zone),
