@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from a_picture import FRAME, named
-from truceline.agreement import Agreement, Clause, Reading
+from truceline.agreement import Agreement, Clause, Exemption, Reading
 from truceline.rules import FLOOR, REGISTRY
 from truceline.rules.zones_at import Zones
 from truceline.weapons import read
@@ -35,7 +35,7 @@ def naive_judge(
     readings = {
         p.id: next((r for r in clause.reading if r.party == p.id), Reading(party=p.id)) for p in agreement.party
     }
-    judged: dict[bytes, dict[str, list[tuple[float | None, float, bool | None, bool | None]]]] = {}
+    judged: dict[bytes, dict[str, list[tuple[Any, ...]]]] = {}
     for number, row in enumerate(rows):
         own = {party: share(row, r.effective, None) for party, r in readings.items()}
         whole = share(row, agreement.in_force_from, agreement.in_force_until)
@@ -75,28 +75,48 @@ def naive_judge(
                 cov = FRAME.covariance(row["lon"], row["lat"], row["major_m"], row["minor_m"], row["tilt_deg"])
                 drawn = Zones(agreement, None, FRAME, None, None).draw(clause.zone, None)  # type: ignore[arg-type]
                 factors.append(float(drawn.index.probability_in(0, east, north, *cov)[0]))
-            rest = 1.0
-            for factor in factors:
-                rest *= 1.0 if factor is None else factor
+            bare = product(factors)
+            factors.append(
+                1 - max((covered(row, agreement, clause, one, terms) for one in clause.exemption), default=0)
+            )
+            rest = product(factors)
             p = None if None in factors and rest > 0 else rest
             part = judged.setdefault(named("incident", row["incident"]), {})
-            part.setdefault(party, []).append((p, rest, in_force, illustrative, named("event", number)))  # type: ignore[arg-type]
+            part.setdefault(party, []).append((p, rest, bare, in_force, illustrative, named("event", number)))
     out = {}
     for incident, by_party in judged.items():
-        worth = any(
-            (p is None and rest >= FLOOR) or (p or 0) >= FLOOR for part in by_party.values() for p, rest, *_ in part
-        )
+        worth = any(bare >= FLOOR for part in by_party.values() for _, _, bare, *_ in part)
         if worth:
             for party, part in by_party.items():
-                p, _, in_force, illustrative, *_ = max(part, key=rank)
+                p, _, _, in_force, illustrative, *_ = max(part, key=rank)
                 out[party, incident] = (p, in_force, illustrative)
     return out
 
 
+def product(factors: list[float | None]) -> float:
+    out = 1.0
+    for factor in factors:
+        out *= 1.0 if factor is None else factor
+    return out
+
+
+def covered(
+    row: dict[str, Any], agreement: Agreement, clause: Clause, one: Exemption, terms: dict[str, float]
+) -> float:
+    """How much of the clause's act, as kinds and times go, is exempt."""
+    of_kind = sum(p for k, p in terms.items() if any(f"{k}.".startswith(f"{w}.") for w in one.what))
+    of_kind /= sum(terms.values()) or 1.0
+    if not one.notice:
+        return of_kind
+    by_party = dict.fromkeys(clause.parties, 0.0)
+    for notice in agreement.notice:
+        fit = of_kind * (share(row, notice.starts, notice.ends) or 0.0)
+        by_party[notice.party] = max(by_party[notice.party], fit)
+    return sum(by_party.values()) / len(by_party)
+
+
 def rank(event: tuple[Any, ...]) -> tuple[float, float, int]:
-    """The strongest: under the agreement first; known and at the floor, then unknown but worth a row, then the rest."""
-    p, rest, _, illustrative, event_id = event
-    kind = 2 if p is not None and p >= FLOOR else 1 if p is None and rest >= FLOOR else 0
-    if kind and illustrative is not True:
-        kind += 2
-    return kind, p if kind in (2, 4) else rest, -int.from_bytes(event_id)
+    """The strongest: under the agreement first; at the floor, then perhaps, then but for an exemption."""
+    p, rest, bare, _, illustrative, event_id = event
+    kind = 3 if p is not None and p >= FLOOR else 2 if p is None and rest >= FLOOR else 1 if bare >= FLOOR else 0
+    return kind + 3 * (kind > 0 and illustrative is not True), rest if kind else bare, -int.from_bytes(event_id)

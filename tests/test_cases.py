@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a_picture import FRAME, UNTIL, a_clause, a_picture, an_agreement, an_event, named, shuffled, t, tied
-from truceline.agreement import Reading
+from truceline.agreement import Exemption, Reading
 from truceline.finding import CASES, VERDICT
 from truceline.rules import judge
 from truceline.rules.cases import OPEN, cases, digest
@@ -176,6 +176,13 @@ def test_a_case_is_released_as_narrowly_as_its_narrowest_part() -> None:
     assert case["release"] == "public"
     (signed,) = fused.cases(a_verdict(case, "o1", at=t("2023-10-06T09:00"), release="mission"))
     assert signed["release"] == "mission"
+
+
+def test_what_is_exempt_opens_no_case() -> None:
+    """It is a finding, for people to see; nothing has to be decided."""
+    fused = Fused(agreement=an_agreement(a_clause(exemption=[Exemption(text="all of it")])), x=("o1",))
+    assert fused.findings["exemption"].to_pylist() == ["all of it"] * 2
+    assert fused.cases() == []
 
 
 def test_no_findings_no_cases() -> None:

@@ -291,7 +291,13 @@ def test_every_rule_has_its_verdict_table_in_its_docstring(rule: str) -> None:
     assert "| concluded" in (module.__doc__ or "")
 
 
-@settings(deadline=None, max_examples=60)
+EXEMPTIONS = [
+    Exemption(text="impacts", what=["explosion.impact"]),
+    Exemption(text="notified", what=["explosion", "uav"], notice=True),
+]
+
+
+@settings(deadline=None, max_examples=100)
 @given(data=st.data())
 def test_judging_by_columns_is_judging_one_by_one(data: st.DataObject) -> None:
     """Against a twin that goes event by event, for pictures and clauses drawn at random."""
@@ -330,8 +336,16 @@ def test_judging_by_columns_is_judging_one_by_one(data: st.DataObject) -> None:
         zone=data.draw(st.sampled_from(["everywhere", "plant"])),
         reading=[Reading(party="b", effective=data.draw(times), denies=data.draw(st.booleans()))],
         weapons=data.draw(st.sampled_from([[], ["mortar"]])),
+        exemption=data.draw(st.lists(st.sampled_from(EXEMPTIONS), max_size=2)),
     )
-    agreement = an_agreement(clause, zone=[PLANT], in_force_from=data.draw(times))
+    begins = st.sampled_from([t("2023-10-05T00:00"), t("2023-10-05T06:00")])
+    notice = st.builds(
+        lambda party, starts: Notice(clause="2", party=party, text="", starts=starts, ends=t("2023-10-05T12:00")),
+        st.sampled_from(["a", "b"]),
+        begins,
+    )
+    notices = data.draw(st.lists(notice, max_size=3))
+    agreement = an_agreement(clause, zone=[PLANT], in_force_from=data.draw(times), notice=notices)
     events, incidents = a_picture(*rows)
     found = judge(events, incidents, agreement, None, FRAME, None, Path(), UNTIL)
     fast = {
@@ -573,7 +587,46 @@ def test_the_zones_of_a_day_are_a_layer_of_the_map() -> None:
 
 def test_an_exempt_kind_is_exempt() -> None:
     clause = a_clause("no_fly", exemption=[Exemption(text="medical flights", what=["aircraft.medical"])])
-    assert p_of(clause, an_event("aircraft.medical"), an_event("aircraft")) == [1.0]
+    by_what = {
+        row["exemption"]: row
+        for row in judged(an_agreement(clause), *(an_event(w) for w in ("aircraft.medical", "aircraft")))
+    }
+    assert by_what[None]["p_breach"] == 1.0
+    exempt = by_what["medical flights"]
+    assert exempt["p_breach"] == 0.0
+    assert "probability of breach 0.00" in exempt["sentence"]
+    assert "not exempt 0.00. Exempt: medical flights." in exempt["sentence"]
+
+
+def test_what_is_exempt_is_a_finding_all_the_same() -> None:
+    """A duty officer wants to see that it was done, and notified; what would not be a finding anyway stays none."""
+    notice = Notice(clause="2", party="a", text="letter of 4 October", starts=t("2023-10-05T12:00"))
+    clause = a_clause(parties=["a"], exemption=[Exemption(text="what is notified", notice=True)])
+    found = judged(an_agreement(clause, notice=[notice]), an_event(), an_event(confidence=0.04), an_event("air_alert"))
+    assert [row["reading"] for row in found] == ["a", "b"]
+    assert found[0]["p_breach"] < FLOOR
+    assert found[0]["exemption"] == "notice of Party A (letter of 4 October)"
+    assert "Exempt: notice of Party A (letter of 4 October). Who fired is undetermined." in found[0]["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("other", "p", "exempt"),
+    [
+        pytest.param(an_event(confidence=0.3), 0.3, False, id="a breach goes before it"),
+        pytest.param(an_event("fire"), None, False, id="so does what may be one"),
+        pytest.param(an_event(confidence=0.04), 0.0, True, id="what nobody would look at does not"),
+    ],
+)
+def test_an_incident_is_exempt_when_nothing_else_in_it_is_a_breach(
+    other: dict[str, Any], p: float | None, exempt: bool
+) -> None:
+    """The first breach then is not the exempt act either, although that was earlier."""
+    clause = a_clause(exemption=[Exemption(text="demolitions", what=["explosion.demolition"])])
+    early = an_event("explosion.demolition", begin=t("2023-10-05T10:00"), incident="x")
+    found = judged(an_agreement(clause), early, other | {"incident": "x"})[0]
+    assert found["p_breach"] == (None if p is None else pytest.approx(p))
+    assert found["exemption"] == ("demolitions" if exempt else None)
+    assert found["first_breach_from"] == t("2023-10-05T10:00" if exempt else "2023-10-05T14:00")
 
 
 @pytest.mark.parametrize(
@@ -592,10 +645,10 @@ def test_an_exemption_by_notice_covers_the_party_that_gave_it(parties: list[str]
         for party in parties
     ]
     found = judged(an_agreement(clause, notice=notices), an_event(at=t(at)))
-    assert [r["p_breach"] for r in found[:1]] == ([p] if p >= FLOOR else [])
+    assert found[0]["p_breach"] == p
+    assert found[0]["exemption"] == (None if p == 1 else "notice of Party A (a notified demolition)")
     if p == 0.5:
-        assert found[0]["exemption"] == "a notified demolition (notice of Party A)"
-        assert "May be exempt: a notified demolition (notice of Party A)." in found[0]["sentence"]
+        assert "May be exempt: notice of Party A (a notified demolition)." in found[0]["sentence"]
 
 
 def test_an_exemption_in_a_zone_covers_what_lies_in_it() -> None:
@@ -603,6 +656,9 @@ def test_an_exemption_in_a_zone_covers_what_lies_in_it() -> None:
     clause = a_clause(exemption=[Exemption(text="the range", zone="range")])
     found = p_of(clause, an_event(east_m=1_000), an_event(east_m=5_000), zone=[range_])
     assert sorted(found) == pytest.approx([0.5, 1.0], abs=0.05)
+    (barely, _) = judged(an_agreement(clause, zone=[range_]), an_event(east_m=1_200))
+    assert barely["by_name"]["not exempt"] == pytest.approx(1 - normal_below(-200, 0, 100), abs=0.01)
+    assert barely["exemption"] is None  # a fortieth of its ellipse is nothing to be named
 
 
 # ---- severity ----

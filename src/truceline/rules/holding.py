@@ -17,8 +17,9 @@ from truceline.rules.protocol import Rule
 from truceline.rules.subjects import Bools, Floats, Ints, Subjects
 from truceline.weapons import read
 
-#: An incident makes rows for a clause only if in someone's reading its probability of breach is at least this,
-#: or cannot be said while what can be said comes to at least this. Below one in twenty nobody would look.
+#: An incident makes rows for a clause only if in someone's reading its probability of breach is at least this, were
+#: nothing exempt, or cannot be said while what can be said comes to at least this. Below one in twenty nobody would
+#: look; but what is no breach only because it was notified, people want to see, and that it was.
 FLOOR = 0.05
 
 SEVERITIES = ("minor", "serious", "grave")
@@ -157,27 +158,30 @@ def _judge(opened: Mapping[Terms, _Open], force: Mapping[Terms, _Force]) -> dict
     for terms, one in opened.items():
         factors = [factor.take(rows) for factor in (*one.cheap, force[terms].factor)]
         texts, best = list[str](), np.full(len(rows), -1, np.int64)
-        if one.held.subjects.kind == "incident":
-            if not one.held.inside.zones.everywhere(terms.zone):
-                factors.append(place(one.held, rows))
-            found = exemption(one.held, rows)
-            if found is not None:
-                factor, texts, best = found
-                factors.append(factor)
-        worked[terms] = (factors, texts, best, *_product(factors, len(rows)))
+        incidents = one.held.subjects.kind == "incident"
+        if incidents and not one.held.inside.zones.everywhere(terms.zone):
+            factors.append(place(one.held, rows))
+        _, bare = _product(factors, len(rows))
+        found = exemption(one.held, rows) if incidents else None
+        if found is not None:
+            factor, texts, best = found
+            factors.append(factor)
+        p, rest = _product(factors, len(rows))
+        rank = _rank(p, rest, bare, force[terms].illustrative[rows])
+        worked[terms] = (factors, texts, best, p, rank)
     subjects = next(iter(opened.values())).held.subjects
     # the first row of each subject, among the rows worked on
     first = np.flatnonzero(np.concatenate([[True], np.diff(subjects.of[rows]) > 0])) if len(rows) else rows
-    rank = {terms: _rank(p, rest, force[terms].illustrative[rows]) for terms, (*_, p, rest) in worked.items()}
-    tops = {terms: np.maximum.reduceat(r, first) if len(first) else r for terms, r in rank.items()}
-    keep = (np.max(list(tops.values()), axis=0) >= 1) | (subjects.kind == "duty")
+    tops = {terms: np.maximum.reduceat(rank, first) if len(first) else rank for terms, (*_, rank) in worked.items()}
+    keep = (np.max(list(tops.values()), axis=0) >= _EXEMPT) | (subjects.kind == "duty")
     out = {}
-    for terms, (factors, texts, best, p, _) in worked.items():
+    for terms, (factors, texts, best, p, rank) in worked.items():
         held = opened[terms].held
-        strongest = _first_of_rank(rank[terms], tops[terms], first, len(rows))[keep]
+        strongest = _first_of_rank(rank, tops[terms], first, len(rows))[keep]
         row = rows[strongest]
         top = np.repeat(tops[terms], np.diff(np.append(first, len(rows))))
-        candidates = rank[terms] >= np.where(top >= _REAL, _REAL, 1.0)
+        least = np.where(top >= _REAL, _REAL, _EXEMPT)
+        candidates = rank >= np.where(top >= least + 1, least + 1, least)  # what is exempt breaches nothing first
         subject = held.subjects.of[row]
         out[terms] = Holding(
             terms,
@@ -207,20 +211,27 @@ def _worth(one: _Open, force: _Force) -> Ints:
     return np.flatnonzero(hit[subjects.of])
 
 
-#: From here on ranks are of events at whose time the agreement was in force.
-_REAL = 4.0
+#: From here on ranks make rows; from `_REAL` on they are of events at whose time the agreement was in force.
+_EXEMPT, _REAL = 1.0, 5.0
 
 
-def _rank(p: Floats, rest: Floats, illustrative: npt.NDArray[np.int8]) -> Floats:
-    """Order of rows within a subject: from 2 on the floor is reached, from 1 on it might be, below 1 it is not.
+def _rank(p: Floats, rest: Floats, bare: Floats, illustrative: npt.NDArray[np.int8]) -> Floats:
+    """Order of rows within a subject, by probability, what can be said of it, and that without the exemption.
 
-    What reaches it, or might, while the agreement was in force goes before all else: an incident that began
+    | from | the floor is                               |
+    |------|--------------------------------------------|
+    | 3    | reached                                    |
+    | 2    | perhaps reached: it cannot be said         |
+    | 1    | not reached, but would be were it not exempt |
+    | 0    | not reached                                |
+
+    What makes rows, and happened while the agreement was in force, goes before all else: an incident that began
     before a truce did is judged by what was done under it.
     """
-    known = ~np.isnan(p)
-    reaches = 2 + np.nan_to_num(p)
-    rank = np.where(known & (p >= FLOOR), reaches, np.where(~known & (rest >= FLOOR), 1 + rest / 2, rest / 2))
-    return np.where((rank >= 1) & (illustrative != YES), rank + 3, rank)
+    reached = np.nan_to_num(p) >= FLOOR
+    might = np.isnan(p) & (rest >= FLOOR)
+    rank = np.select([reached, might, bare >= FLOOR], [3 + np.nan_to_num(p), 2 + rest / 2, _EXEMPT + rest], bare / 2)
+    return np.where((rank >= _EXEMPT) & (illustrative != YES), rank + (_REAL - _EXEMPT), rank)
 
 
 def _first_of_rank(rank: Floats, top: Floats, first: Ints, n: int) -> Ints:

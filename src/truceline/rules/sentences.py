@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from truceline.agreement import Clause
 from truceline.observation import term
-from truceline.rules.factors import coded
+from truceline.rules.factors import NOT_EXEMPT, coded
 from truceline.rules.holding import NO, UNSAID, YES, Holding
 from truceline.rules.subjects import Floats, Ints, Subjects
 
@@ -166,7 +166,10 @@ def sentences(
         factors += [", " if i else "", f"{factor.name} ", spoken(factor.value)]
     said = _join(", probability of breach ", spoken(holding.p), " (uncalibrated): ", *factors, ". ")
     unsaid = _join(", no probability of breach can be given: ", pa.array(reasons).take(pa.array(why)), ". ")
-    exempt = pa.array([f"May be exempt: {text}. " for text in holding.exemptions] + [""])
+    words = [f"{may}xempt: {text}. " for may in ("May be e", "E") for text in holding.exemptions]
+    rather = np.any([f.value < 0.5 for f in holding.factors if f.name == NOT_EXEMPT], axis=0)
+    covers = np.where(holding.exemption < 0, len(words), holding.exemption + len(holding.exemptions) * rather)
+    exempt = pa.array([*words, ""]).take(pa.array(covers))
     unsure = (holding.in_force == UNSAID) & ~np.isnan(holding.p)
     force = np.select([holding.illustrative == YES, holding.in_force == NO, unsure], [1, 2, 3], 0)
     endings = [
@@ -185,7 +188,7 @@ def sentences(
             "" if kind is None else _join(kind, " "),
             lead.take(pa.array(holding.row)),
             pc.if_else(known, said, unsaid),
-            exempt.take(pa.array(np.where(holding.exemption < 0, len(holding.exemptions), holding.exemption))),
+            exempt,
             pa.array(endings).take(pa.array(force.astype(np.int64))),
             "" if site is None else _join("Nearest site: ", site, ". "),
             who,
