@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from truceline.kernels.grid import Floats, Ints, distinct
+from truceline.kernels.grid import Floats, Ints, distinct, not_before
 
 
 @njit(cache=True)
@@ -14,8 +14,8 @@ def _in_box(keys, column_e, column_n, day, rows, days, half_days):  # type: igno
         for e in range(column_e[q] - 1, column_e[q] + 2):
             for n in range(column_n[q] - 1, column_n[q] + 2):
                 column = (e * rows + n) * days + day[q]
-                out[q] += np.searchsorted(keys, column + half_days, side="right")
-                out[q] -= np.searchsorted(keys, column - half_days)
+                out[q] += not_before(keys, 0, len(keys), column + half_days + 1)
+                out[q] -= not_before(keys, 0, len(keys), column - half_days)
     return out
 
 

@@ -184,7 +184,7 @@ def build(
 
 
 @njit(cache=True)
-def _not_before(key, low, high, value):  # type: ignore[no-untyped-def]
+def not_before(key, low, high, value):  # type: ignore[no-untyped-def]
     """The first position in key[low:high] that is not less than `value`."""
     while low < high:
         middle = (low + high) >> 1
@@ -251,7 +251,7 @@ def candidates(grid, east, north, begins, ends, cursor, left, right):  # type: i
                     high = offset + np.int64(min((ends[i] - grid.origin[2]) / grid.slice_s[b] + 1.0, cells_t - 1.0))
                     if j < 0:
                         early = (begins[i] - grid.longest_s[b] - grid.origin[2]) / grid.slice_s[b] - 1.0
-                        j = _not_before(key, first[b], end, offset + np.int64(max(early, 0.0)))
+                        j = not_before(key, first[b], end, offset + np.int64(max(early, 0.0)))
                         if ie < 0 or i_n < 0 or i_n * cells_t >= grid.step_e[b]:
                             high = np.int64(-1)
                 while j < end and key[j] <= high:

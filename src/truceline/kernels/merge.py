@@ -7,6 +7,7 @@ explains *both* better than two do.
 """
 
 from heapq import heapify, heappop, heappush
+from math import exp, log
 from typing import NamedTuple
 
 import numpy as np
@@ -113,22 +114,24 @@ def _restate_kind(s, c, root, following, agreement):  # type: ignore[no-untyped-
     """Kind: likelihoods averaged as logs over the kinds that any account names; the rate averaged as a log."""
     members, rate, mass = 0, 0.0, 0.0
     kinds = s.kinds.shape[1]
-    c.kinds[root, :] = 0.0
-    named = np.zeros(kinds, np.bool_)
+    named = np.zeros(kinds, np.int64)
+    for k in range(kinds):
+        c.kinds[root, k] = 0.0
     m = root
     while m >= 0:
         members += 1
         rate += s.log_rate[m]
         for k in range(kinds):
-            named[k] |= s.kinds[m, k] > 0.0 and agreement[k, k] > 0.0
-            c.kinds[root, k] += np.log(max(s.expected[m, k], UNNAMED))
+            if s.kinds[m, k] > 0.0 and agreement[k, k] > 0.0:
+                named[k] = 1
+            c.kinds[root, k] += log(max(s.expected[m, k], UNNAMED))
             mass += s.kinds[m, k] if agreement[k, k] > 0.0 else 0.0
         m = following[m]
     whole = 0.0
     for k in range(kinds):
-        c.kinds[root, k] = np.exp(c.kinds[root, k] / members) if named[k] else 0.0
+        c.kinds[root, k] = exp(c.kinds[root, k] / members) if named[k] else 0.0
         whole += c.kinds[root, k]
-    c.expected[root, :] = 0.0
+        c.expected[root, k] = 0.0
     for k in range(kinds):
         if c.kinds[root, k] > 0.0:
             c.kinds[root, k] *= mass / members / whole
