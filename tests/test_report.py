@@ -258,6 +258,31 @@ def test_a_time_known_to_the_day_alone_stays_a_day() -> None:
 
 
 @pytest.mark.parametrize(
+    ("minutes", "words"),
+    [
+        ([(0, 2)], "4 Oct, 12:00"),
+        ([(0, 10)], "4 Oct, about 12:00"),
+        ([(0, 45)], "4 Oct, 11:15–12:45"),
+        ([(0, 2), (14, 2)], "4 Oct, 12:00–12:14"),
+        ([(0, 10), (14, 2)], "4 Oct, about 12:00–12:14"),
+        ([(0, 2), (60, 45)], "4 Oct, 12:00–13:45"),
+    ],
+)
+def test_a_time_that_is_known_well_is_its_best_estimate(minutes: list[tuple[int, int]], words: str) -> None:
+    """A patrol that wrote 12:00 meant 12:00, give or take: its table says so, not where its error begins.
+
+    `minutes`: of each event, its best time after noon and how far it may be off.
+    """
+    edition = Edition()
+    edition.incident("a", events=len(minutes))
+    for event, (at, off) in zip(edition.rows["event"], minutes, strict=True):
+        when, error = NOON + timedelta(minutes=at), timedelta(minutes=off)
+        event |= {"at": when, "at_from": when - error, "at_until": when + error}
+    row = edition.report().incidents[0]
+    assert saying.time_of(row, KYIV).replace("\u00a0", " ") == words
+
+
+@pytest.mark.parametrize(
     ("least", "most", "words"),
     [(None, None, "not stated"), (4, 4, "4"), (15, 20, "15–20"), (None, 3, "3"), (1200, None, "1,200")],
 )

@@ -21,6 +21,10 @@ ORIGINS = ("explosion.outgoing", "muzzle_flash", "weapon", "ground.build_up")
 #: A grid of about 1.1 km by 1.1 km in the theatre's latitudes: nodes no nearer than law 6 asks.
 COARSE_LAT_DEG, COARSE_LON_DEG = 0.01, 0.015
 
+#: An interval up to this is told by its best time alone, and with "about" from the lesser on: patrols write the
+#: minute and mean a few, several who heard the same differ by ten. Assumption.
+KNOWN, WELL_KNOWN = timedelta(minutes=30), timedelta(minutes=10)
+
 #: A time known only to half a day or worse is a date, not a time.
 WIDE = timedelta(hours=12)
 
@@ -46,6 +50,8 @@ def family(incidents: pa.Table) -> list[str]:
 def by_incident(events: pa.Table) -> dict[bytes, Row]:
     """What the day's events say of each incident: interval, numbers summed (null where none states one)."""
     counted = events.append_column("most", pc.coalesce(events["count_max"], events["count"]))
+    for name, column in _told(events).items():
+        counted = counted.append_column(name, column)
     grouped = counted.group_by("incident_id").aggregate(
         [
             *((name, "sum") for name in ("count", "most", "killed", "injured", "frp_mw", "observations")),
@@ -53,10 +59,28 @@ def by_incident(events: pa.Table) -> dict[bytes, Row]:
             ("at_until", "max"),
             ("at", "min"),
             ("at", "max"),
+            ("told_from", "min"),
+            ("told_until", "max"),
+            ("vague", "max"),
             ("event_id", "count"),
         ]
     )
     return {row["incident_id"]: row for row in grouped.to_pylist()}
+
+
+def _told(events: pa.Table) -> dict[str, pa.Array]:
+    """When each event is said to have been: its best time where that is known well, else its interval; and whether
+    the best time is only about right."""
+    at, begin, end = (events[name] for name in ("at", "at_from", "at_until"))
+    width = pc.subtract(pc.coalesce(end, at), pc.coalesce(begin, at))
+    short = pc.fill_null(pc.less_equal(width, pa.scalar(KNOWN, pa.duration("us"))), True)
+    alone = pc.and_(short, pc.is_valid(at))
+    about = pc.fill_null(pc.greater(width, pa.scalar(WELL_KNOWN, pa.duration("us"))), False)
+    return {
+        "told_from": pc.if_else(alone, at, pc.coalesce(begin, at)),
+        "told_until": pc.if_else(alone, at, pc.coalesce(end, at)),
+        "vague": pc.and_(alone, about).cast(pa.int8()),
+    }
 
 
 def incident_rows(
@@ -114,6 +138,9 @@ def incident_rows(
                 p_breach=max(told, default=None),
                 held=findings,
                 follows=row["follows"],
+                told_from=part["told_from_min"],
+                told_until=part["told_until_max"],
+                about=bool(part["vague_max"]),
             )
         )
     return rows
@@ -204,7 +231,7 @@ def numbered(rows: Sequence[Incident], regions: Sequence[Tally]) -> list[Inciden
 
     order = {tally.region: i for i, tally in enumerate(regions)}
     ranked = sorted(
-        rows, key=lambda r: (order.get(r.region, len(order)), r.first_at is None, r.first_at, r.incident_id)
+        rows, key=lambda r: (order.get(r.region, len(order)), r.told_from is None, r.told_from, r.incident_id)
     )
     return [replace(row, number=i) for i, row in enumerate(ranked, start=1)]
 

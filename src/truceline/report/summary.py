@@ -5,16 +5,13 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from truceline.places import listed
-from truceline.report.model import Erratum, Fires, Held, Report, Source, Tally
+from truceline.report.model import Erratum, Fires, Held, Incident, Report, Source, Tally
 
 #: Regions that get a sentence of their own; the others are summed up in one.
 REGIONS_TOLD = 6
 
 #: A source with less than this share of its median day is told of, though it was not silent. Assumption.
 THIN = 0.25
-
-#: Up to this an interval is said as a moment.
-MOMENT = timedelta(minutes=10)
 
 NOT_NONE = "This does not mean that none occurred: what sources could have seen in this period has not been assessed."
 
@@ -54,22 +51,32 @@ def moment(at: datetime, zone: ZoneInfo) -> str:
     return f"{local:%H:%M} {local.day} {local:%B %Y} {local.tzname()}"
 
 
-def interval(first: datetime | None, last: datetime | None, zone: ZoneInfo) -> str:
-    """When, as the table says it: "4 Oct, 14:05", "4 Oct, 14:00–16:30", "4 Oct, time not stated".
+def time_of(row: Incident, zone: ZoneInfo) -> str:
+    """When an incident was, as the tables say it: "15 Mar, 10:40", "15 Mar, about 12:15", "14 Mar, 23:23–23:37"."""
+    return interval(row.told_from, row.told_until, zone, "about " if row.about else "")
+
+
+def interval(first: datetime | None, last: datetime | None, zone: ZoneInfo, about: str = "") -> str:
+    """When: "4 Oct, 14:05", "4 Oct, 14:00–16:30", "4 Oct, time not stated"; to the nearest minute.
 
     Day and time are held together by no-break spaces: a line may break only between begin and end.
     """
     if first is None or last is None:
         return "not stated"
-    a, b = first.astimezone(zone), last.astimezone(zone)
-    if b - a <= MOMENT:
-        return f"{_day(a)},\u00a0{a:%H:%M}"
+    a, b = _minute(first.astimezone(zone)), _minute(last.astimezone(zone))
+    about = about.replace(" ", "\u00a0")
+    if a == b:
+        return f"{_day(a)},\u00a0{about}{a:%H:%M}"
     # A whole local day, whatever its length: sources that give a date alone.
     if a.hour == a.minute == 0 and timedelta(hours=22) < b - a <= timedelta(hours=26):
         return f"{_day(a)}, time not stated"
     if a.date() == b.date():
-        return f"{_day(a)},\u00a0{a:%H:%M}–{b:%H:%M}"
-    return f"{_day(a)},\u00a0{a:%H:%M} – {_day(b)},\u00a0{b:%H:%M}"
+        return f"{_day(a)},\u00a0{about}{a:%H:%M}–{b:%H:%M}"
+    return f"{_day(a)},\u00a0{about}{a:%H:%M} – {_day(b)},\u00a0{b:%H:%M}"
+
+
+def _minute(at: datetime) -> datetime:
+    return (at + timedelta(seconds=30)).replace(second=0, microsecond=0)
 
 
 def _day(at: datetime) -> str:

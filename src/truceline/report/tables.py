@@ -69,7 +69,7 @@ def violations(report: Report) -> Table:
                 row.observation,
                 row.description or "undetermined",
                 row.weapon or "undetermined",
-                summary.interval(row.first_at, row.last_at, zone),
+                summary.time_of(row, zone),
                 _clauses(row),
             ]
             for row in shown
@@ -203,7 +203,7 @@ def sites(report: Report) -> Table:
             [
                 row.place,
                 row.observation,
-                summary.interval(row.first_at, row.last_at, zone),
+                summary.time_of(row, zone),
                 best.clause,
                 summary.share(p),
                 row.incident_id[:SHOWN],
@@ -240,7 +240,7 @@ def fires(report: Report) -> Table:
                 _where(row) + (f"\nafter the {row.follows}" if row.follows else ""),
                 "—" if row.frp_mw is None else f"{row.frp_mw:,.1f}",
                 summary.distance(row.line_distance_m),
-                summary.interval(row.first_at, row.last_at, zone),
+                summary.time_of(row, zone),
                 summary.share(row.p_conflict),
                 row.incident_id[:SHOWN],
             ]
