@@ -1,0 +1,354 @@
+"""The peer's geometry: the dated line, zones, probabilities in polygons, places in words; geopandas, shapely, scipy."""
+
+import gzip
+import re
+from datetime import date
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyproj
+import shapely
+from scipy.special import owens_t
+from sklearn.neighbors import BallTree
+
+from bench.peer_fuse import Theatre
+from truceline.agreement import Agreement, Zone
+from truceline.mission import Mission, files
+from truceline.places import FAR_KM, Gazetteer, outer_border
+
+REACH, STEP_DEG, SEAM, LOOP = 6.0, 0.1, 1 / 5, 4
+LARGER = float(np.sqrt(2 * np.pi / (64 * np.sin(2 * np.pi / 64))))
+
+
+class Area:
+    """A polygon in metres: which points are in it, and with what probability a normal distribution is."""
+
+    def __init__(self, shape) -> None:
+        self.shape = shape
+        shapely.prepare(shape)
+        parts = shapely.orient_polygons(shapely.get_parts(shape))
+        points, ring = shapely.get_coordinates(shapely.get_rings(parts), return_index=True)
+        same = ring[1:] == ring[:-1]
+        self.begin, self.end = points[:-1][same], points[1:][same]
+        low, high = np.minimum(self.begin, self.end), np.maximum(self.begin, self.end)
+        self.tree = shapely.STRtree(shapely.box(low[:, 0], low[:, 1], high[:, 0], high[:, 1]))
+
+    def contains(self, e, n):
+        return shapely.contains_xy(self.shape, e, n)
+
+    def probability(self, e, n, ee, en, nn):
+        """Inside or not, less what lies beyond each edge: Owen's T, all edges within 6 sigma of all points at once."""
+        out = np.full(len(e), np.nan)
+        for k in range(0, len(e), 5000):
+            some = slice(k, k + 5000)
+            out[some] = self._some(*(x[some] for x in (e, n, ee, en, nn)))
+        return out
+
+    def _some(self, e, n, ee, en, nn):
+        known = np.isfinite(e + n + ee + en + nn)
+        p = np.where(known, self.contains(np.nan_to_num(e), np.nan_to_num(n)).astype(float), np.nan)
+        rows = np.flatnonzero(known)
+        de, dn = REACH * np.sqrt(ee[rows]), REACH * np.sqrt(nn[rows])
+        boxes = shapely.box(e[rows] - de, n[rows] - dn, e[rows] + de, n[rows] + dn)
+        point, edge = self.tree.query(boxes)
+        point = rows[point]
+        middle, half = (ee + nn) / 2, (ee - nn) / 2
+        spread, turn = np.hypot(half, en), 0.5 * np.arctan2(en, half)
+        major, minor = np.sqrt(middle + spread)[point], np.sqrt(np.maximum(middle - spread, 1e-12))[point]
+        cos, sin = np.cos(turn)[point], np.sin(turn)[point]
+        x1, y1 = (self.begin[edge] - np.column_stack([e[point], n[point]])).T
+        x2, y2 = (self.end[edge] - np.column_stack([e[point], n[point]])).T
+        u1, v1 = (x1 * cos + y1 * sin) / major, (y1 * cos - x1 * sin) / minor
+        u2, v2 = (x2 * cos + y2 * sin) / major, (y2 * cos - x2 * sin) / minor
+        along_u, along_v = u2 - u1, v2 - v1
+        length = np.hypot(along_u, along_v)
+        good = length > 0
+        point, u1, v1, along_u, along_v, length = (x[good] for x in (point, u1, v1, along_u, along_v, length))
+        along_u, along_v = along_u / length, along_v / length
+        distance, start = u1 * along_v - v1 * along_u, u1 * along_u + v1 * along_v
+        near = np.abs(distance) < REACH
+        point, distance, start, length = (x[near] for x in (point, distance, start, length))
+        h = np.maximum(np.abs(distance), 1e-12)
+        tail = owens_t(h, (start + length) / h) - owens_t(h, start / h)
+        p -= np.bincount(point, np.sign(distance) * tail, len(p))
+        return np.clip(p, 0.0, 1.0)
+
+
+def mended(shapes):
+    bad = ~shapely.is_valid(shapes)
+    if bad.any():
+        shapes = shapes.copy()
+        shapes[bad] = shapely.make_valid(shapes[bad], method="structure", keep_collapsed=False)
+    return shapes
+
+
+def polygons(shapes):
+    parts = shapely.get_parts(shapes)
+    while (shapely.get_type_id(parts) > 3).any():
+        parts = shapely.get_parts(parts)
+    return parts[shapely.get_type_id(parts) == 3]
+
+
+def project(shapes: gpd.GeoSeries, theatre: Theatre) -> np.ndarray:
+    return shapes.segmentize(STEP_DEG).to_crs(theatre.crs).to_numpy()
+
+
+def back(shapes, theatre: Theatre) -> gpd.GeoSeries:
+    return gpd.GeoSeries(shapes, crs=theatre.crs).to_crs(4326)
+
+
+class Dated:
+    """The line of one date."""
+
+    def __init__(self, day: date, area, path, tolerance_m: float) -> None:
+        self.day, self.area, self.path, self.tolerance_m = day, area, path, tolerance_m
+        self.inside = None if area is None else Area(area)
+        points, part = shapely.get_coordinates(shapely.get_parts(path), return_index=True)
+        same = part[1:] == part[:-1]
+        ends = np.stack([points[:-1], points[1:]], axis=1)[same]
+        self.tree = shapely.STRtree(shapely.linestrings(ends)) if len(ends) else None
+        self.begin, self.step = (ends[:, 0], ends[:, 1] - ends[:, 0]) if len(ends) else (None, None)
+        if len(ends):
+            self.length = np.hypot(*self.step.T)
+            self.before = np.concatenate([[0.0], np.cumsum(self.length)])[:-1]
+
+
+class Lines:
+    """All dated lines of a mission."""
+
+    def __init__(self, folder: Path, mission: Mission, theatre: Theatre) -> None:
+        said = mission.line
+        self.lines: list[Dated] = []
+        strip = self._strip(theatre, said.trim_km * 1000) if said.trim_km else None
+        for path in sorted(map(Path, files(folder, said.paths)), key=lambda p: p.name):
+            text = re.search(r"(?<!\d)(\d{4})([-_.]?)(\d\d)\2(\d\d)(?!\d)", path.name)
+            day = date(int(text[1]), int(text[3]), int(text[4]))
+            data = path.read_bytes()
+            frame = gpd.read_file(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+            for key, wanted in said.select.items():
+                frame = frame[frame[key].astype(str).str.casefold().isin([w.casefold() for w in wanted])]
+            shapes = gpd.GeoSeries(mended(shapely.force_2d(frame.geometry.to_numpy())), crs=4326)
+            local = project(shapes, theatre)
+            local = local[shapely.distance(local, shapely.Point(0, 0)) <= theatre.radius_m]
+            self.lines.append(self._dated(day, local, theatre, said.tolerance_m, strip, 2 * said.trim_km * 1000))
+
+    def _strip(self, theatre, width):
+        bearing, reach = np.radians(np.arange(0.0, 360.0, 5.0)), 1.1 * theatre.radius_m + width
+        lon, lat = theatre.degrees(reach * np.sin(bearing), reach * np.cos(bearing))
+        near = gpd.GeoSeries([outer_border()], crs=4326).clip_by_rect(lon.min(), lat.min(), lon.max(), lat.max())
+        return shapely.buffer(shapely.simplify(project(near, theatre)[0], width / 40), width, quad_segs=5)
+
+    def _dated(self, day, shapes, theatre, tolerance, strip, wide) -> Dated:
+        areal = shapely.get_dimensions(shapes) == 2
+        if areal.any():
+            area = shapely.union_all(polygons(mended(shapes[areal])))
+            seam = tolerance * SEAM / 2
+            out = shapely.buffer(area, seam, join_style="mitre", mitre_limit=100.0)
+            area = shapely.union_all([area, shapely.buffer(out, -seam, join_style="mitre", mitre_limit=100.0)])
+            line = shapely.boundary(area)
+        else:
+            area, line = None, shapely.union_all(shapes[shapely.get_dimensions(shapes) == 1])
+        line = shapely.intersection(line, shapely.buffer(shapely.Point(0, 0), theatre.radius_m, quad_segs=64))
+        if area is not None and strip is not None:
+            line = shapely.difference(line, strip)
+        parts = shapely.get_parts(shapely.line_merge(line))
+        ends = shapely.get_point(parts, 0), shapely.get_point(parts, -1)
+        chord, loop = shapely.distance(*ends), shapely.is_closed(parts)
+        returns = ~loop & (chord < wide) if area is not None and strip is not None else np.zeros(len(parts), bool)
+        parts = parts[~returns & ~(loop & (shapely.length(parts) < LOOP * tolerance))]
+        return Dated(day, area, ordered(parts), tolerance)
+
+    def at(self, day: date) -> Dated | None:
+        return next((line for line in reversed(self.lines) if line.day <= day), None)
+
+    def against(self, w: pd.DataFrame) -> pd.DataFrame:
+        """Line, distance, chainage and probability of being inside, each row by the line of its day."""
+        starts = np.array([np.datetime64(line.day, "s").astype(np.int64) for line in self.lines]) / 86400
+        which = np.searchsorted(starts, np.floor(w["at"].to_numpy() / 86400), side="right") - 1
+        which[np.isnan(w["at"])] = -1
+        out = pd.DataFrame({"line_date": None, "line_distance_m": np.nan, "chainage_m": np.nan, "p_inside": np.nan}, w.index)
+        for i in np.unique(which[which >= 0]):
+            line, rows = self.lines[i], np.flatnonzero(which == i)
+            out.iloc[rows, 0] = line.day.isoformat()
+            e, n, ee, en, nn = (w[c].to_numpy()[rows] for c in ("e", "n", "ee", "en", "nn"))
+            known = np.flatnonzero(np.isfinite(e + n))
+            if line.tree is not None and len(known):
+                (at, segment), away = line.tree.query_nearest(
+                    shapely.points(e[known], n[known]), return_distance=True, all_matches=False
+                )
+                rows_at = rows[known[at]]
+                off = np.column_stack([e, n])[known[at]] - line.begin[segment]
+                share = np.clip((off * line.step[segment]).sum(1) / line.length[segment] ** 2, 0, 1)
+                sign = np.ones(len(at))
+                if line.inside is not None:
+                    sign[line.inside.contains(e[known[at]], n[known[at]])] = -1
+                out.iloc[rows_at, 1] = away * sign
+                out.iloc[rows_at, 2] = line.before[segment] + share * line.length[segment]
+            if line.inside is not None:
+                wider = line.tolerance_m**2
+                out.iloc[rows, 3] = line.inside.probability(e, n, ee + wider, en, nn + wider)
+        return out
+
+
+def ordered(parts):
+    """Parts in order along the line: the longest open one from its south-west, others by which end they are near."""
+    parts = sorted(parts, key=lambda part: (part.is_closed, -part.length, part.wkb))
+    if not parts or parts[0].is_closed:
+        return shapely.MultiLineString(parts)
+    trunk, rest = parts[0], parts[1:]
+    trunk = trunk.reverse() if sum(trunk.coords[0][:2]) > sum(trunk.coords[-1][:2]) else trunk
+    tips = shapely.Point(trunk.coords[0]), shapely.Point(trunk.coords[-1])
+    placed = [(1, 0.0, b"", trunk)]
+    for part in rest:
+        one, two = shapely.Point(part.coords[0]), shapely.Point(part.coords[-1])
+        near = [min(tip.distance(one), tip.distance(two)) for tip in tips]
+        if part.is_closed:
+            placed.append((3, trunk.project(one), part.wkb, part))
+        elif near[0] < near[1]:
+            turned = part if tips[0].distance(two) <= tips[0].distance(one) else part.reverse()
+            placed.append((0, -near[0], part.wkb, turned))
+        else:
+            turned = part if tips[1].distance(one) <= tips[1].distance(two) else part.reverse()
+            placed.append((2, near[1], part.wkb, turned))
+    return shapely.MultiLineString([part for *_, part in sorted(placed, key=lambda entry: entry[:3])])
+
+
+class Zones:
+    """The agreement's zones in metres, for a line where they go with one."""
+
+    def __init__(self, agreement: Agreement, lines: Lines | None, theatre, gazetteer: Gazetteer, folder: Path) -> None:
+        self.by_id = {"everywhere": Zone(id="everywhere", kind="everywhere")} | {z.id: z for z in agreement.zone}
+        self.lines, self.theatre, self.gazetteer, self.folder = lines, theatre, gazetteer, folder
+        self.drawn: dict[object, tuple[object, float]] = {}
+        self.areas: dict[object, Area] = {}
+
+    def everywhere(self, zone: str) -> bool:
+        return self.by_id[zone].kind == "everywhere"
+
+    def moves(self, zone: str) -> bool:
+        return self.by_id[zone].kind == "band" and self.by_id[zone].line == "actual"
+
+    def draw(self, zone: str, line: Dated | None):
+        """(shape, tolerance), or None where it cannot be drawn."""
+        key = (zone, line.day if line is not None and self.moves(zone) else None)
+        if key not in self.drawn:
+            self.drawn[key] = self._draw(self.by_id[zone], line)
+        return self.drawn[key]
+
+    def _draw(self, zone: Zone, line: Dated | None):
+        if zone.kind == "band":
+            if zone.line != "actual":
+                line = self.lines.at(date.fromisoformat(zone.line)) if self.lines else None
+            if line is None:
+                return None
+            reach = zone.to_km * 1000 / (2 if zone.measured == "total_width" else 1)
+            band = shapely.buffer(line.path, reach, quad_segs=16)
+            if zone.from_km:
+                band = band.difference(shapely.buffer(line.path, zone.from_km * 1000, quad_segs=16))
+            if zone.side != "both":
+                if line.area is None:
+                    return None
+                band = band.intersection(line.area) if zone.side == "inside" else band.difference(line.area)
+            return band, line.tolerance_m
+        if zone.kind == "polygon":
+            shapes = [shapely.Polygon(ring) for ring in zone.coordinates]
+            if zone.path is not None:
+                frame = gpd.read_file(self.folder / zone.path)
+                for key, value in zone.where.items():
+                    frame = frame[frame[key].astype(str).str.casefold() == value.casefold()]
+                shapes += list(frame.geometry)
+            degrees = gpd.GeoSeries(mended(np.array(shapes, object)), crs=4326)
+            return shapely.union_all(mended(project(degrees, self.theatre))), 0.0
+        if zone.kind == "settlements":
+            places = self.gazetteer.near(
+                self.theatre.lon, self.theatre.lat, self.theatre.radius_m / 1000, zone.population
+            )
+            lon, lat, radius = [p.lon for p in places], [p.lat for p in places], zone.radius_km
+        else:
+            places = [(s.lon, s.lat, s.radius_km or zone.radius_km) for s in zone.sites]
+            if zone.path is not None:
+                table = pd.read_csv(self.folder / zone.path, dtype=str, encoding="utf-8-sig")
+                names = {name.lower(): name for name in table.columns}
+                for key, value in zone.where.items():
+                    table = table[table[names[key.lower()]].str.strip() == value]
+                x = next(names[c] for c in ("longitude", "lon", "lng", "long", "x") if c in names)
+                y = next(names[c] for c in ("latitude", "lat", "y") if c in names)
+                places += [(float(a), float(b), zone.radius_km) for a, b in zip(table[x], table[y], strict=True)]
+            lon, lat, radius = (np.array(part, float) for part in zip(*places, strict=True))
+        e, n = self.theatre.local(np.asarray(lon), np.asarray(lat))
+        circles = gpd.GeoSeries(shapely.points(e, n)).buffer(1000 * LARGER * np.asarray(radius), quad_segs=16)
+        return circles.union_all(method="disjoint_subset"), 0.0
+
+    def inside(self, zones: tuple[str, ...], w: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
+        """Probability of rows lying in all zones at once; NaN where it cannot be said."""
+        wanted = tuple(sorted({zone for zone in zones if not self.everywhere(zone)}))
+        if not wanted:
+            return np.ones(len(rows))
+        out = np.full(len(rows), np.nan)
+        lines = np.zeros(len(rows), np.int64)
+        if any(self.moves(zone) for zone in wanted) and self.lines is not None:
+            starts = np.array([np.datetime64(line.day, "s").astype(np.int64) for line in self.lines.lines]) / 86400
+            lines = np.searchsorted(starts, np.floor(np.nan_to_num(w["when"].to_numpy()[rows]) / 86400), "right") - 1
+        for i in np.unique(lines):
+            mine = np.flatnonzero(lines == i)
+            line = self.lines.lines[i] if self.lines is not None and i >= 0 else None
+            shapes = [self.draw(zone, line) for zone in wanted]
+            if any(shape is None for shape in shapes):
+                continue
+            key = (wanted, i)
+            if key not in self.areas:
+                whole = shapes[0][0]
+                for other, _ in shapes[1:]:
+                    whole = shapely.intersection(whole, other)
+                self.areas[key] = Area(whole)
+            blur = max(tolerance for _, tolerance in shapes) ** 2
+            e, n, ee, en, nn = (w[c].to_numpy()[rows[mine]] for c in ("e", "n", "ee", "en", "nn"))
+            out[mine] = self.areas[key].probability(e, n, ee + blur, en, nn + blur)
+        return out
+
+    def table(self, agreement: Agreement, line: Dated | None) -> gpd.GeoDataFrame:
+        rows = []
+        for zone in agreement.zone:
+            drawn = None if zone.kind == "everywhere" else self.draw(zone.id, line)
+            if drawn is not None and not drawn[0].is_empty:
+                rows.append((zone.id, zone.name or zone.id, zone.kind, drawn[0]))
+        frame = gpd.GeoDataFrame(rows, columns=["id", "name", "kind", "geometry"], geometry="geometry", crs=self.theatre.crs)
+        frame["geometry"] = frame.geometry.simplify(25.0, preserve_topology=False)
+        frame = frame.to_crs(4326)
+        frame["geometry"] = mended(frame.geometry.to_numpy())
+        return frame
+
+
+# ---- places in words ----------------------------------------------------------------------------------------------
+
+GEODESIC = pyproj.Geod(ellps="WGS84")
+WINDS = np.array("N NNE NE ENE E ESE SE SSE S SSW SW WSW W WNW NW NNW".split(), object)
+
+
+def words(gazetteer: Gazetteer, lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
+    """Each point as people say it, from the nearest settlement."""
+    rows = np.flatnonzero(gazetteer.part_of == "")
+    tree = BallTree(np.radians(np.column_stack([gazetteer.lat[rows], gazetteer.lon[rows]])), metric="haversine")
+    good = np.isfinite(lon + lat)
+    x, y = np.where(good, lon, 0.0), np.where(good, lat, 0.0)
+    found = np.sort(rows[tree.query(np.radians(np.column_stack([y, x])), k=8, return_distance=False)], axis=1)
+    flat = found.ravel()
+    bearing, _, far = GEODESIC.inv(gazetteer.lon[flat], gazetteer.lat[flat], np.repeat(x, 8), np.repeat(y, 8))
+    far, bearing = np.reshape(far, found.shape), np.reshape(bearing, found.shape) % 360
+    radius = np.clip(np.sqrt(gazetteer.population / 4000.0 / np.pi), 1.0, 10.0)
+    share = far / (1000 * radius[found])
+    inside = share.min(axis=1) <= 1
+    best = np.where(inside, share.argmin(axis=1), far.argmin(axis=1))
+    each = np.arange(len(lon))
+    name, km, bearing = gazetteer.name[found[each, best]], far[each, best] / 1000, bearing[each, best]
+    whole = np.where(km < 20, np.maximum(1, np.round(km)), 5 * np.round(km / 5)).astype(int)
+    step = np.where(km < 5, 2, 1)
+    wind = WINDS[np.floor(bearing / 360 * (16 // step) + 0.5).astype(int) % (16 // step) * step]
+    out = np.array([f"{w} km {d} of {p}" for w, d, p in zip(whole, wind, name, strict=True)], object)
+    out[inside] = "in " + name[inside]
+    for i in np.flatnonzero(km > FAR_KM):
+        out[i] = f"{abs(lat[i]):.2f}° {'N' if lat[i] >= 0 else 'S'}, {abs(lon[i]):.2f}° {'E' if lon[i] >= 0 else 'W'}"
+    out[~good] = "undetermined place"
+    return out
