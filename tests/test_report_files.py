@@ -16,7 +16,7 @@ import pyogrio
 import pypdf
 import pytest
 
-from an_edition import NOON, Edition, a_busy_day, a_mission, everything, said
+from an_edition import NOON, Edition, a_busy_day, a_mission, an_id, everything, said
 from truceline.errors import TrucelineError
 from truceline.report import FORMATS, Report, model, read, write
 from truceline.report.document import document
@@ -207,6 +207,7 @@ FORBIDDEN = re.compile(
         ("muzzle_flash", {}),
         ("weapon.mlrs", {}),
         ("ground.build_up", {}),
+        ("ground.exercise", {}),
         ("explosion", {"description": "Outgoing fire"}),
     ],
 )
@@ -228,6 +229,31 @@ def test_where_fire_came_from_is_given_no_finer_than_a_kilometre(what: str, chan
         assert "37.731" not in text
         assert "48.163" not in text
         assert "2 km NW" not in text
+
+
+def test_one_origin_of_fire_among_many_events_is_enough_to_coarsen_them_all(tmp_path: Path) -> None:
+    """Law 6: an incident's place is drawn from all its events, an origin among them; on another day as well."""
+    edition = Edition()
+    edition.incident("exchange", events=2, place=(37.731234, 48.163456))
+    edition.rows["incident"][0]["place"] = "2 km NW of Avdiivka"
+    edition.rows["event"][1] |= {"what": "explosion.outgoing", "at": NOON + timedelta(days=1)}
+    report = edition.report()
+    assert [row.what for row in report.incidents] == ["explosion.impact"]
+    for path in write(report, tmp_path, ("html", "json", "csv", "geojson")):
+        assert not re.search(r"37\.731|48\.163|2 km NW", path.read_text())
+
+
+def test_a_finding_s_sentence_about_anything_but_a_duty_is_not_printed(tmp_path: Path) -> None:
+    """Sentences are for mission roles: of a track or an incident they hold a place to a kilometre and a direction."""
+    edition = Edition()
+    subject = edition.incident("gun", what="weapon", p=None)
+    words = "a weapon 7 km NNW of Avdiivka"
+    edition.finding(subject, "2", "a", 0.9, sentence=words)
+    edition.finding(an_id("track"), "2", "a", 0.9, subject_kind="track", sentence=words)
+    report = edition.report()
+    assert [duty.title for duty in report.duties] == ["Ban on firing"]
+    for path in write(report, tmp_path, ("html", "json", "csv", "geojson")):
+        assert "7 km NNW" not in path.read_text()
 
 
 def test_where_something_fell_keeps_its_place() -> None:

@@ -76,6 +76,7 @@ def build(
     frame, now = mission.frame(), gather.within(picture["events"], begins, ends)
     past = gather.within(picture["events"], *mission.day(day - timedelta(days=1)))
     incidents = gather.of(picture["incidents"], "incident_id", now["incident_id"])
+    secret = gather.origins(incidents, gather.of(picture["events"], "incident_id", incidents["incident_id"]))
     incidents = today.as_of_the_day(incidents, now, picture["events"], mission.zone())
     findings = picture["findings"]
     of_incidents = findings.filter(pc.equal(findings["subject_kind"], "incident"))
@@ -86,7 +87,7 @@ def build(
     parts = gather.by_incident(now)
 
     def rows(chosen: pa.Array) -> list[Incident]:
-        found = gather.incident_rows(incidents.filter(chosen), parts, held, gazetteer)
+        found = gather.incident_rows(incidents.filter(chosen), parts, held, gazetteer, secret)
         return gather.numbered(found, regions)
 
     regions, totals = tally.regions(mission.counting, now, past, picture["incidents"], gazetteer)

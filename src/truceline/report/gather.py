@@ -1,6 +1,6 @@
 """From an edition's tables to the report's model: what of the picture belongs to the day."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from truceline.report.model import Held, Incident, Source, Tally
 Row = dict[str, Any]
 
 #: Where fire came from, and where a weapon stood: released to nobody more finely than to 1 km (law 6).
-ORIGINS = ("explosion.outgoing", "muzzle_flash", "weapon", "ground.build_up")
+ORIGINS = ("explosion.outgoing", "muzzle_flash", "weapon", "ground.build_up", "ground.exercise")
 
 #: A grid of about 1.1 km by 1.1 km in the theatre's latitudes: nodes no nearer than law 6 asks.
 COARSE_LAT_DEG, COARSE_LON_DEG = 0.01, 0.015
@@ -83,10 +83,28 @@ def _told(events: pa.Table) -> dict[str, pa.Array]:
     }
 
 
+def origins(*tables: pa.Table) -> set[bytes]:
+    """The incidents of which any row, event or incident, tells where fire came from or a weapon stood.
+
+    One such event is enough: the place of an incident is drawn from all its events (default deny).
+    """
+    out: set[bytes] = set()
+    for rows in tables:
+        kinds = [what for what in pc.unique(rows["what"]).to_pylist() if what.startswith(ORIGINS)]
+        stood = pc.is_in(rows["what"], value_set=pa.array(kinds, pa.string()))
+        fired = pc.fill_null(pc.match_substring(rows["description"], "outgoing", ignore_case=True), False)
+        out.update(rows["incident_id"].filter(pc.or_(stood, fired)).to_pylist())
+    return out
+
+
 def incident_rows(
-    incidents: pa.Table, day: Mapping[bytes, Row], held: Mapping[bytes, list[Held]], gazetteer: Gazetteer
+    incidents: pa.Table,
+    day: Mapping[bytes, Row],
+    held: Mapping[bytes, list[Held]],
+    gazetteer: Gazetteer,
+    secret: Container[bytes] = (),
 ) -> list[Incident]:
-    """The day's part of incidents, unnumbered (0), in order of their ids."""
+    """The day's part of incidents, unnumbered (0), in order of their ids; those in `secret` with a coarse place."""
     incidents = incidents.sort_by([("incident_id", "ascending")])
     lon, lat = to_numpy(incidents["lon"]), to_numpy(incidents["lat"])
     places, regions = incidents["place"].to_pylist(), gazetteer.regions(lon, lat)
@@ -96,7 +114,7 @@ def incident_rows(
     for i, row in enumerate(incidents.to_pylist()):
         part = day[row["incident_id"]]
         place = places[i] or said[i]
-        coarse = _is_origin(row["what"], row["description"])
+        coarse = row["incident_id"] in secret
         if coarse:
             row = _coarse(row)
             known = nearest[i] >= 0 and away_m[i] <= FAR_KM * 1000
@@ -146,10 +164,6 @@ def incident_rows(
     return rows
 
 
-def _is_origin(what: str, description: str | None) -> bool:
-    return what.startswith(ORIGINS) or "outgoing" in (description or "").lower()
-
-
 def _coarse(row: Row) -> Row:
     """Position to the nearest node of the coarse grid, distance to a kilometre, no ellipse."""
     nodes = {}
@@ -157,7 +171,7 @@ def _coarse(row: Row) -> Row:
         nodes[axis] = None if row[axis] is None else round(row[axis] / step) * step
     metres = row["line_distance_m"]
     far = None if metres is None else round(metres / 1000) * 1000.0
-    return row | nodes | {"major_m": None, "minor_m": None, "tilt_deg": None, "line_distance_m": far}
+    return row | nodes | {"line_distance_m": far} | dict.fromkeys(("major_m", "minor_m", "tilt_deg", "p_inside"))
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

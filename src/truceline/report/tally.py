@@ -175,7 +175,8 @@ def duties(findings: pa.Table, agreement: Agreement, ends: datetime) -> list[Dut
             title=titles.get(row["clause"], row["clause"]),
             reading=names.get(row["reading"], row["reading"]),
             p_breach=round(row["p_breach"], 3),
-            sentence=row["sentence"] or "",
+            # Of a duty, words; of a track or a site a sentence may hold a place more finely than law 6 allows.
+            sentence=(row["sentence"] or "") if row["subject_kind"] == "duty" else "",
         )
         for row in rows
     ]
