@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from truceline import cli, observation
-from truceline.columns import DESCRIPTIONS, TABLES
+from truceline.columns import DESCRIPTIONS, TABLES, TABLES
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
@@ -37,7 +37,7 @@ def tables() -> str:
     """Every table's columns with type and meaning."""
     pages = ["# Tables\n\nGenerated from the code: `make docs`. Missing is null. Degrees are WGS 84, times UTC.\n"]
     for name, schema in TABLES.items():
-        rows = [f"## {name}\n\n| column | type | meaning |\n|---|---|---|"]
+        rows = [f"## {name}\n\n{TABLES[name]}\n\n| column | type | meaning |\n|---|---|---|"]
         rows += [f"| `{f.name}` | {_type(f.type)} | {DESCRIPTIONS[name][f.name]} |" for f in schema]
         pages.append("\n".join(rows) + "\n")
     return "\n".join(pages)
