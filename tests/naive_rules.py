@@ -6,6 +6,7 @@ from typing import Any
 from a_picture import FRAME, named
 from truceline.agreement import Agreement, Clause, Exemption, Reading
 from truceline.rules import FLOOR, REGISTRY
+from truceline.rules.exemption import NOTIFIER_ACTED
 from truceline.rules.zones_at import Zones
 from truceline.weapons import read
 
@@ -112,7 +113,11 @@ def covered(
     for notice in agreement.notice:
         fit = of_kind * (share(row, notice.starts, notice.ends) or 0.0)
         by_party[notice.party] = max(by_party[notice.party], fit)
-    return sum(by_party.values()) / len(by_party)
+    if len(by_party) == 1:
+        return max(by_party.values())
+    best = max(by_party, key=lambda party: by_party[party])
+    rest = [fit for party, fit in by_party.items() if party != best]
+    return NOTIFIER_ACTED.value * by_party[best] + (1 - NOTIFIER_ACTED.value) * sum(rest) / len(rest)
 
 
 def rank(event: tuple[Any, ...]) -> tuple[float, float, int]:

@@ -633,7 +633,8 @@ def test_an_incident_is_exempt_when_nothing_else_in_it_is_a_breach(
     ("parties", "at", "p"),
     [
         pytest.param([], "2023-10-05T14:00", 1.0, id="nobody notified: no exemption"),
-        pytest.param(["a"], "2023-10-05T14:00", 0.5, id="one of two did, and who acted is undetermined"),
+        pytest.param(["a"], "2023-10-05T14:00", 0.05, id="one of two did: most probably that one acted"),
+        pytest.param(["a", "a"], "2023-10-05T14:00", 0.05, id="twice is once"),
         pytest.param(["a", "b"], "2023-10-05T14:00", 0.0, id="both did: exempt whoever acted"),
         pytest.param(["a", "b"], "2023-10-05T18:00", 1.0, id="after the time notified"),
     ],
@@ -645,10 +646,32 @@ def test_an_exemption_by_notice_covers_the_party_that_gave_it(parties: list[str]
         for party in parties
     ]
     found = judged(an_agreement(clause, notice=notices), an_event(at=t(at)))
-    assert found[0]["p_breach"] == p
-    assert found[0]["exemption"] == (None if p == 1 else "notice of Party A (a notified demolition)")
-    if p == 0.5:
-        assert "May be exempt: notice of Party A (a notified demolition)." in found[0]["sentence"]
+    row = found[0]
+    assert row["p_breach"] == pytest.approx(p)
+    assert row["exemption"] == (None if p == 1 else "notice of Party A (a notified demolition)")
+    assert row["attribution"] == {"undetermined": 1.0}  # whose notice it is decides on the exemption, on nothing else
+    assert ("Exempt: notice of Party A (a notified demolition)." in row["sentence"]) == (p < 1)
+    (source,) = [factor["source"] for factor in row["factors"] if factor["name"] == "not exempt"]
+    assert ("0.95, assumption: whose notice fits" in source) == (p < 1)
+
+
+def test_a_notice_on_part_of_an_act_may_exempt_it() -> None:
+    """Notified until half past two, heard between two and three."""
+    clause = a_clause(exemption=[Exemption(text="a notified demolition", notice=True)])
+    notice = Notice(clause="2", party="a", text="", starts=t("2023-10-05T12:00"), ends=t("2023-10-05T14:30"))
+    event = an_event(end=t("2023-10-05T15:00"), begin=t("2023-10-05T14:00"))
+    (row, _) = judged(an_agreement(clause, notice=[notice]), event)
+    assert row["p_breach"] == pytest.approx(1 - 0.95 / 2)
+    assert "May be exempt: notice of Party A (a notified demolition)." in row["sentence"]
+
+
+def test_where_the_clause_binds_one_party_alone_its_notice_needs_no_assumption() -> None:
+    """Whoever else did it has breached nothing."""
+    clause = a_clause(parties=["a"], exemption=[Exemption(text="a notified demolition", notice=True)])
+    notice = Notice(clause="2", party="a", text="", starts=t("2023-10-05T12:00"))
+    (row, _) = judged(an_agreement(clause, notice=[notice]), an_event())
+    assert row["p_breach"] == 0
+    assert [f["source"] for f in row["factors"]][-1] == "kind, place and time of the notice"
 
 
 def test_an_exemption_in_a_zone_covers_what_lies_in_it() -> None:

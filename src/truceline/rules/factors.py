@@ -1,4 +1,4 @@
-"""The factors of a probability of breach: kind, cause, weapon, place, time, exemption.
+"""The factors of a probability of breach: kind, cause, weapon, place, time; `exemption` has a module of its own.
 
 Each is a probability for every row, with where it comes from; NaN means that nothing can be said, and why.
 Their product is the probability of breach: they are taken as independent of each other.
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from truceline.agreement import Agreement, Assumption, Clause, Exemption, in_force
+from truceline.agreement import Agreement, Assumption, Clause, in_force
 from truceline.observation import to_numpy
 from truceline.rules.subjects import Bools, Floats, Ints, Subjects, family, longest, matching
 from truceline.rules.zones_at import Drawn, Zones, day_of, days
@@ -315,95 +315,3 @@ def place(held: Held, rows: Ints) -> Factor:
         tuple(held.inside.reasons),
         why,
     )
-
-
-#: The factor of `exemption`.
-NOT_EXEMPT = "not exempt"
-#: An exemption that covers less of an act is not named: the tail of an error ellipse at the far end of the zone.
-_NAMED = 0.05
-
-
-def exemption(held: Held, rows: Ints) -> tuple[Factor, list[str], Ints] | None:
-    """How likely no exemption covers the rows; None where the clause has none.
-
-    An act is exempt as far as its kind, place and time are those of an exemption. Where that needs a party's
-    notice, it exempts that party's acts alone: who acted is undetermined, so that each notifying party counts as
-    one share in as many as the clause binds.
-
-    Returns
-    -------
-    The factor, the exemptions and notices in words, and for each row which of them covers most (-1: none does).
-    """
-    if not held.clause.exemption:
-        return None
-    covered, best = np.zeros(len(rows)), np.full(len(rows), -1, np.int64)
-    texts: list[str] = []
-    by_notice: list[bool] = []
-    for one in held.clause.exemption:
-        shares = _shares(held, rows, one)
-        if not shares:
-            continue
-        total = _whoever_acted(held.clause, shares)
-        fits = np.stack([share for *_, share in shares])
-        best = np.where((total > covered) & (total >= _NAMED), len(texts) + np.argmax(fits, axis=0), best)
-        covered = np.fmax(covered, total)
-        texts += [text for _, text, _ in shares]
-        by_notice += [bool(party) for party, *_ in shares]
-    factor = Factor(
-        NOT_EXEMPT,
-        1.0 - np.clip(covered, 0.0, 1.0),
-        (
-            "no exemption or notice covers it",
-            "kind, place and time of the exemption",
-            "kind, place and time of the notice; who acted is undetermined",
-        ),
-        ("medium", "medium", "low"),
-        np.where(best < 0, 0, 1 + np.array([*by_notice, False])[best]),
-    )
-    return factor, texts, best
-
-
-def _shares(held: Held, rows: Ints, one: Exemption) -> list[tuple[str, str, Floats]]:
-    """Who is exempt ("": everybody), by what in words, and how much of each row it covers; a list of every notice."""
-    if not one.notice:
-        return [("", one.text, _covered(held, rows, [one.what], [one.zone], -np.inf, np.inf))]
-    names = {party.id: party.name for party in held.agreement.party}
-    out = []
-    for notice in held.agreement.notice:
-        if notice.clause == held.clause.id and notice.party in held.clause.parties:
-            starts, ends = seconds(notice.starts, -np.inf), seconds(notice.ends, np.inf)
-            share = _covered(held, rows, [one.what, notice.what], [one.zone, notice.zone], starts, ends)
-            out.append((notice.party, f"notice of {names[notice.party]} ({notice.text or one.text})", share))
-    return out
-
-
-def _whoever_acted(clause: Clause, shares: list[tuple[str, str, Floats]]) -> Floats:
-    """How much of each row is covered, over the parties that may have acted."""
-    by_party: dict[str, Floats] = {}
-    for party, _, share in shares:
-        by_party[party] = np.fmax(by_party.get(party, 0.0), share)
-    if "" in by_party:
-        return by_party[""]
-    return np.asarray(np.sum([by_party[party] for party in sorted(by_party)], axis=0) / len(clause.parties))
-
-
-def _covered(
-    held: Held, rows: Ints, what: list[list[str]], zones: list[str | None], starts_s: float, ends_s: float
-) -> Floats:
-    """Share of kind, place and time of the clause's act that lies within an exemption."""
-    weights = held.weights
-    for terms in what:
-        if terms:
-            weights = {term: weights[term] for term in matching(list(weights), tuple(terms))}
-    whole = held.kind_mass[rows]
-    share = held.picture.kinds.mass(weights)[rows] / np.where(whole > 0, whole, np.nan)
-    share = np.nan_to_num(share, nan=0.0)
-    if np.isfinite(starts_s) or np.isfinite(ends_s):
-        share = share * np.nan_to_num(share_of_interval(held.subjects, starts_s, ends_s)[rows])
-    named = tuple(zone for zone in zones if zone is not None)
-    if named and share.any():
-        both, _ = held.inside((*named, held.terms.zone), rows)
-        whole, _ = held.inside((held.terms.zone,), rows)
-        # an exemption that cannot be placed exempts nothing: the doubt is shown by the text, not taken as cover
-        share = share * np.nan_to_num(np.clip(both / np.where(whole > 0, whole, np.nan), 0.0, 1.0))
-    return share

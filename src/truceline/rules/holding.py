@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from truceline.agreement import Agreement, Assumption, Clause
-from truceline.rules.factors import Factor, Held, Inside, Terms, coded, exemption, place, seconds, share_of_interval
+from truceline.rules.exemption import exemption
+from truceline.rules.factors import Factor, Held, Inside, Terms, coded, place, seconds, share_of_interval
 from truceline.rules.protocol import Rule
 from truceline.rules.subjects import Bools, Floats, Ints, Subjects
 from truceline.weapons import read

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from truceline.agreement import Clause
 from truceline.observation import term
-from truceline.rules.factors import NOT_EXEMPT, coded
+from truceline.rules.exemption import NOT_EXEMPT
+from truceline.rules.factors import coded
 from truceline.rules.holding import NO, UNSAID, YES, Holding
 from truceline.rules.subjects import Floats, Ints, Subjects
 
