@@ -9,10 +9,22 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from truceline import cli, observation
-from truceline.columns import DESCRIPTIONS, TABLES, TABLES
+from truceline import cli, finding, observation, picture
+from truceline.columns import DESCRIPTIONS, TABLES
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+SCHEMAS = {
+    "observations": observation.CORE,
+    "duplicates": observation.DUPLICATE,
+    "rejections": observation.REJECTION,
+    "associations": picture.ASSOCIATIONS,
+    "events": picture.EVENTS,
+    "incidents": picture.INCIDENTS,
+    "findings": finding.FINDINGS,
+    "cases": finding.CASES,
+    "lineage": picture.LINEAGE,
+    "line": picture.LINE,
+}
 
 
 def commands() -> str:
@@ -36,7 +48,7 @@ def commands() -> str:
 def tables() -> str:
     """Every table's columns with type and meaning."""
     pages = ["# Tables\n\nGenerated from the code: `make docs`. Missing is null. Degrees are WGS 84, times UTC.\n"]
-    for name, schema in TABLES.items():
+    for name, schema in SCHEMAS.items():
         rows = [f"## {name}\n\n{TABLES[name]}\n\n| column | type | meaning |\n|---|---|---|"]
         rows += [f"| `{f.name}` | {_type(f.type)} | {DESCRIPTIONS[name][f.name]} |" for f in schema]
         pages.append("\n".join(rows) + "\n")
