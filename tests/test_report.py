@@ -208,6 +208,33 @@ def test_warnings_are_neither_fires_nor_violations() -> None:
     assert "1 warning or account of nothing physical" in everything(report)
 
 
+def test_refused_access_and_interference_have_a_section_of_their_own() -> None:
+    """As in the OSCE's reports: where, what, when, as sources tell of it; no rule counts it."""
+    edition = Edition()
+    edition.incident("gate", what="access", p=None, source="patrols", description="denied", means="saw")
+    edition.incident("gps", what="jamming", p=None, source="patrols", at=NOON + timedelta(hours=1))
+    edition.incident("yesterday", what="access.denied", p=None, at=NOON - timedelta(days=1))
+    edition.incident("siren", what="air_alert", p=None)
+    report = edition.report()
+    section = next(s for s in document(report).sections if s.id == "movement")
+    told = [[cell.replace("\u00a0", " ") for cell in row] for row in section.tables[0].rows]
+    place = "in Avdiivka (Donetsk region)"
+    assert [row[:5] for row in told] == [
+        [place, "access denied", "saw", "4 Oct, 11:30–12:30", "patrols"],
+        [place, "interference with signals", "not stated", "4 Oct, 12:30–13:30", "patrols"],
+    ]
+    assert report.notices == 1
+    assert any("access denied in Avdiivka (patrols)" in bullet for bullet in report.summary)
+
+
+def test_without_either_the_section_says_so_and_the_summary_is_spared() -> None:
+    edition = Edition()
+    edition.incident("a")
+    report = edition.report()
+    assert "No source told of access refused or of interference with signals." in everything(report)
+    assert not any("interference" in bullet for bullet in report.summary)
+
+
 def test_two_readings_give_two_probabilities_and_one_not_in_force_none() -> None:
     edition = Edition()
     for name, in_force in (("a", True), ("b", False)):

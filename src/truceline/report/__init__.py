@@ -93,6 +93,9 @@ def build(
     regions, totals = tally.regions(mission.counting, now, past, picture["incidents"], gazetteer)
     fires = rows(pc.equal(families, "fire"))
     others = rows(pc.invert(pc.is_in(families, value_set=pa.array(["fire", "notice"]))))
+    movement = tally.movement(now, gazetteer)
+    notices = set(incidents["incident_id"].filter(pc.equal(families, "notice")).to_pylist())
+    hindering = len(notices & {bytes.fromhex(row.incident_id) for row in movement})
     line = gather.line_of(picture["line"], day)
     in_force = agreement.in_force_at(begins) and agreement.in_force_at(ends - timedelta(microseconds=1))
     licences = {source.id: source.licence for source in mission.source}
@@ -114,7 +117,7 @@ def build(
         regions=regions,
         incidents=others,
         fires=tally.fires(fires, now, past),
-        notices=pc.sum(pc.equal(families, "notice")).as_py() or 0,
+        notices=(pc.sum(pc.equal(families, "notice")).as_py() or 0) - hindering,
         wide_intervals=sum(_span(row) >= gather.WIDE for row in others),
         beyond_period=sum(_reaches(row, begins, ends) for row in others),
         casualties=tally.casualties([*others, *fires]),
@@ -129,6 +132,7 @@ def build(
         line_tolerance_m=line["tolerance_m"] if line else None,
         erratum=None,
         attributions=_attributions(mission),
+        movement=movement,
         map=svg.draw(frame, line, picture["zones"], others, fires, gazetteer),
     )
     report = replace(report, erratum=summary.changes(report, earlier) if earlier else None)

@@ -101,6 +101,7 @@ def _sections(report: Report) -> list[Section | None]:
         _casualties(report),
         _filled("protected", "Protected sites", tables.sites(report)),
         _fires(report),
+        _movement(report),
         _filled("other", "Duties and other findings", tables.duties(report)),
         Section(
             "unseen",
@@ -132,6 +133,13 @@ def _casualties(report: Report) -> Section:
     return Section("casualties", "Casualties", tables=[tables.casualties(report)])
 
 
+def _movement(report: Report) -> Section:
+    title = "Freedom of movement and interference"
+    if not report.movement:
+        return Section("movement", title, paragraphs=[summary.movement([])])
+    return Section("movement", title, tables=[tables.movement(report)])
+
+
 def _fires(report: Report) -> Section:
     told = report.fires
     said = [summary.fires(told)]
@@ -153,7 +161,7 @@ def _other_accounts(report: Report) -> list[str]:
     are = "is" if report.notices == 1 else "are"
     return [
         f"Beside these there {are} {summary.plural(report.notices, 'warning or account', 'warnings and accounts')} of "
-        "nothing physical (alerts, statements), which no rule counts."
+        "nothing physical (alerts, detentions, statements), which no rule counts."
     ]
 
 

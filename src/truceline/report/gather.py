@@ -50,7 +50,7 @@ def family(incidents: pa.Table) -> list[str]:
 def by_incident(events: pa.Table) -> dict[bytes, Row]:
     """What the day's events say of each incident: interval, numbers summed (null where none states one)."""
     counted = events.append_column("most", pc.coalesce(events["count_max"], events["count"]))
-    for name, column in _told(events).items():
+    for name, column in told(events).items():
         counted = counted.append_column(name, column)
     grouped = counted.group_by("incident_id").aggregate(
         [
@@ -68,7 +68,7 @@ def by_incident(events: pa.Table) -> dict[bytes, Row]:
     return {row["incident_id"]: row for row in grouped.to_pylist()}
 
 
-def _told(events: pa.Table) -> dict[str, pa.Array]:
+def told(events: pa.Table) -> dict[str, pa.Array]:
     """When each event is said to have been: its best time where that is known well, else its interval; and whether
     the best time is only about right."""
     at, begin, end = (events[name] for name in ("at", "at_from", "at_until"))
@@ -76,7 +76,7 @@ def _told(events: pa.Table) -> dict[str, pa.Array]:
     short = pc.fill_null(pc.less_equal(width, pa.scalar(KNOWN, pa.duration("us"))), True)
     alone = pc.and_(short, pc.is_valid(at))
     about = pc.fill_null(pc.greater(width, pa.scalar(WELL_KNOWN, pa.duration("us"))), False)
-    return {
+    return {  # in this order
         "told_from": pc.if_else(alone, at, pc.coalesce(begin, at)),
         "told_until": pc.if_else(alone, at, pc.coalesce(end, at)),
         "vague": pc.and_(alone, about).cast(pa.int8()),

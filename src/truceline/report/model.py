@@ -96,6 +96,21 @@ class Incident(Struct, frozen=True):
     follows: str | None = None  # of a fire, what of its incident went before this day: "explosion of 14 March"
 
 
+class Account(Struct, frozen=True):
+    """Access that was given, delayed or denied, or interference with signals, as sources tell of it."""
+
+    incident_id: str
+    what: str  # access, jamming, with what follows the dot
+    kind: str  # in the sources' words: "denied"
+    place: str
+    region: str
+    means: str | None
+    told_from: datetime | None
+    told_until: datetime | None
+    about: bool
+    sources: list[str]
+
+
 class Tally(Struct, frozen=True):
     """What the counting rule makes of a region's events, in the period and in the one before."""
 
@@ -229,3 +244,4 @@ class Report(Struct, frozen=True):
     attributions: list[str]
     map: Map
     summary: list[str] = []
+    movement: list[Account] = []

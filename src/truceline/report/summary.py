@@ -5,10 +5,13 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from truceline.places import listed
-from truceline.report.model import Erratum, Fires, Held, Incident, Report, Source, Tally
+from truceline.report.model import Account, Erratum, Fires, Held, Incident, Report, Source, Tally
 
 #: Regions that get a sentence of their own; the others are summed up in one.
 REGIONS_TOLD = 6
+
+#: Refusals of access and interferences named in the summary.
+HINDRANCES_TOLD = 4
 
 #: A source with less than this share of its median day is told of, though it was not silent. Assumption.
 THIN = 0.25
@@ -51,7 +54,7 @@ def moment(at: datetime, zone: ZoneInfo) -> str:
     return f"{local:%H:%M} {local.day} {local:%B %Y} {local.tzname()}"
 
 
-def time_of(row: Incident, zone: ZoneInfo) -> str:
+def time_of(row: Incident | Account, zone: ZoneInfo) -> str:
     """When an incident was, as the tables say it: "15 Mar, 10:40", "15 Mar, about 12:15", "14 Mar, 23:23–23:37"."""
     return interval(row.told_from, row.told_until, zone, "about " if row.about else "")
 
@@ -136,6 +139,8 @@ def bullets(report: Report) -> list[str]:
     said += _not_counted([tally for tally in report.regions if not (tally.counted or tally.previous)], rule)
     said += _casualties(report)
     said += _clause_types(report)
+    if report.movement:
+        said.append(movement(report.movement))
     said.append(fires(report.fires))
     said += [silence(source) for source in report.sources if source.silent and not source.never][:3]
     said.append("Coverage is not assessed: fewer records do not mean fewer violations.")
@@ -230,6 +235,23 @@ def _clause_types(report: Report) -> list[str]:
         if parts:
             said.append(f"{words}, incidents more likely than not a breach (uncalibrated): {'; '.join(parts)}.")
     return said
+
+
+def movement(rows: Sequence[Account]) -> str:
+    """What hindered the mission, in one sentence."""
+    if not rows:
+        return "No source told of access refused or of interference with signals."
+    parts = [f"{words(row)} {row.place} ({', '.join(row.sources)})" for row in rows[:HINDRANCES_TOLD]] + (
+        [f"{len(rows) - HINDRANCES_TOLD:,} more"] if len(rows) > HINDRANCES_TOLD else []
+    )
+    return f"Freedom of movement and interference: {'; '.join(parts)}."
+
+
+def words(row: Account) -> str:
+    """What an account is of: "access denied", "interference"."""
+    if row.what.startswith("access"):
+        return f"access {row.kind}" if row.kind != "not stated" else "access, how is not stated"
+    return "interference with signals" + ("" if row.kind == "not stated" else f" ({row.kind})")
 
 
 def fires(told: Fires) -> str:

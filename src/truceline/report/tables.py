@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from truceline.report import summary
-from truceline.report.model import Incident, Report
+from truceline.report.model import Account, Incident, Report
 
 #: Rows of the violations table in HTML and PDF: about five pages of A4. The CSV has them all.
 MOST_VIOLATIONS = 60
@@ -15,6 +15,9 @@ MOST_CLAUSES = 3
 
 #: Fires shown: the strongest, and as many of those nearest to the line.
 MOST_FIRES = 8
+
+#: Refusals of access and interferences shown.
+MOST_HINDRANCES = 30
 
 #: Of an id, what is shown; enough to be told apart in a mission of millions.
 SHOWN = 10
@@ -86,7 +89,7 @@ def _location(row: Incident) -> str:
     return text
 
 
-def _where(row: Incident) -> str:
+def _where(row: Incident | Account) -> str:
     return row.place if not row.region else f"{row.place} ({row.region})"
 
 
@@ -250,6 +253,30 @@ def fires(report: Report) -> Table:
         if left
         else "",
         numeric=(1, 2, 4),
+    )
+
+
+def movement(report: Report) -> Table:
+    """Access given, delayed or denied, and interference with signals."""
+    zone = ZoneInfo(report.zone)
+    rows = report.movement
+    return Table(
+        id="movement",
+        caption="Access to places, and interference with navigation or radio, as sources tell of them. No rule counts "
+        "them; who denied or interfered is undetermined.",
+        columns=["Place", "What", "Means", "Date, time", "Source", "Incident"],
+        rows=[
+            [
+                _where(row),
+                summary.words(row),
+                row.means or "not stated",
+                summary.time_of(row, zone),
+                ", ".join(row.sources),
+                row.incident_id[:SHOWN],
+            ]
+            for row in rows[:MOST_HINDRANCES]
+        ],
+        note=f"{len(rows) - MOST_HINDRANCES:,} more are in report.json." if len(rows) > MOST_HINDRANCES else "",
     )
 
 

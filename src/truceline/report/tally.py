@@ -12,13 +12,16 @@ from truceline.agreement import Agreement
 from truceline.observation import TIME, term, to_numpy
 from truceline.places import Gazetteer
 from truceline.report import gather
-from truceline.report.model import Casualty, ClauseTally, Duty, Fires, Incident, Tally
+from truceline.report.model import Account, Casualty, ClauseTally, Duty, Fires, Incident, Tally
 
 #: Fires this near to the line are told of apart: the reach of most of what is fired at it. Assumption.
 NEAR_KM = 5.0
 
 #: A breach less likely than this is not told of.
 AT_ALL = 0.01
+
+#: What hinders a mission, by its terms: told of apart, counted by no rule.
+MOVEMENT = ("access", "jamming")
 
 #: Above this an incident is "more likely than not" a breach.
 LIKELY = 0.5
@@ -110,6 +113,32 @@ def casualties(rows: Iterable[Incident]) -> list[Casualty]:
         if row.killed or row.injured
     ]
     return sorted(out, key=lambda row: (not row.confirmed, -row.killed, -row.injured, row.incident_id))
+
+
+def movement(now: pa.Table, gazetteer: Gazetteer) -> list[Account]:
+    """What the day's events say of access and of interference with signals, by time; one row an event."""
+    words = [what for what in pc.unique(now["what"]).to_pylist() if what.startswith(MOVEMENT)]
+    told = now.filter(pc.is_in(now["what"], value_set=pa.array(words, pa.string()))).sort_by("event_id")
+    lon, lat = to_numpy(told["lon"]), to_numpy(told["lat"])
+    times = (column.to_pylist() for column in gather.told(told).values())
+    out = [
+        Account(
+            incident_id=row["incident_id"].hex(),
+            what=row["what"],
+            kind=row["description"] or row["what"].partition(".")[2] or "not stated",
+            place=place,
+            region=region,
+            means=row["means"],
+            told_from=begin,
+            told_until=end,
+            about=bool(vague),
+            sources=sorted(row["sources"] or []),
+        )
+        for row, place, region, begin, end, vague in zip(
+            told.to_pylist(), gazetteer.words(lon, lat), gazetteer.regions(lon, lat), *times, strict=True
+        )
+    ]
+    return sorted(out, key=lambda row: (row.told_from is None, row.told_from))
 
 
 def clauses(agreement: Agreement, rows: Sequence[Incident], past: pa.Table) -> list[ClauseTally]:
