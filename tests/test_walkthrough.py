@@ -4,6 +4,7 @@ Every step goes through the command line, as a duty officer's does.
 """
 
 import csv
+import gzip
 import io
 import json
 import shutil
@@ -101,7 +102,8 @@ class TestDutyOfficer:
         assert code == DONE
         told = json.loads(out)
         observation = told["events"][0]["observations_behind"][0]
-        assert observation["raw"] in (mission / observation["file"]).read_text("utf-8-sig").replace("\r\n", "\n")
+        content = (mission / observation["file"]).read_bytes()
+        assert observation["raw"].encode() in (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
         assert told["clause"]["title"]
         assert told["finding"]["factors"]
         code, text, _ = truceline("explain", mission, finding["finding_id"][:12])
