@@ -7,6 +7,7 @@ from a_picture import FRAME, named
 from truceline.agreement import Agreement, Clause, Exemption, Reading
 from truceline.rules import FLOOR, REGISTRY
 from truceline.rules.exemption import NOTIFIER_ACTED
+from truceline.rules.subjects import UNSTATED
 from truceline.rules.zones_at import Zones
 from truceline.weapons import read
 
@@ -25,7 +26,9 @@ def share(row: dict[str, Any], starts: datetime | None, ends: datetime | None) -
 
 
 def likelihoods(row: dict[str, Any]) -> dict[str, float]:
-    return {row["what"]: row["confidence"], **(row["alternatives"] or {})}
+    others = row["alternatives"] or {}
+    said = row["confidence"] if row["confidence"] is not None else min(UNSTATED.value, 1 - sum(others.values()))
+    return {row["what"]: said, **others}
 
 
 def naive_judge(

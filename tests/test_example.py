@@ -169,7 +169,8 @@ class TestTheStory:
         in_a, in_b = p_breach("3.1", "howitzers-a")
         assert in_a < 0.2
         assert in_b > 0.8
-        assert all(p > 0.9 for p in p_breach("3.1", "howitzers-b"))
+        # a patrol that states no probability is taken to be right with 0.9: nothing single it saw comes to more
+        assert all(0.8 < p <= 0.9 for p in p_breach("3.1", "howitzers-b"))
 
     def test_what_was_notified_is_no_likely_breach(self, p_breach):
         assert not any(p and p > 0.5 for p in p_breach("5.1", "exercise-a"))

@@ -29,10 +29,11 @@ from a_picture import (
 from naive_rules import naive_judge
 from truceline.agreement import Agreement, Assumption, Clause, Exemption, Notice, Reading, Site, Zone
 from truceline.finding import FINDINGS
+from truceline.fuse.assumptions import CONFIDENCE
 from truceline.picture import digest
 from truceline.rules import FLOOR, REGISTRY, judge, zones_table
 from truceline.rules.sentences import noun, spoken, when
-from truceline.rules.subjects import identity
+from truceline.rules.subjects import UNSTATED, identity
 from truceline.weapons import Weapon, read
 
 PLANT = Zone(id="plant", kind="circles", name="the plant", sites=[Site(name="Plant", lon=37.5, lat=48.3)], radius_km=2)
@@ -62,6 +63,12 @@ def p_of(clause: Clause, *rows: dict[str, Any], line: Any = None, **told: Any) -
             an_event("explosion", confidence=0.5, alternatives={"shot": 0.3, "air_alert": 0.2}),
             [0.8],
             id="likelihoods of all its kinds are summed",
+        ),
+        pytest.param(an_event("explosion", confidence=None), [0.9], id="nobody is certain who states no probability"),
+        pytest.param(
+            an_event("explosion", confidence=None, alternatives={"air_alert": 0.3}),
+            [0.7],
+            id="or what the alternatives leave",
         ),
         pytest.param(an_event("fire", **FIRE), [0.3], id="a fire counts as far as the conflict caused it"),
         pytest.param(an_event("fire"), [None], id="a fire of which nobody says who caused it: nothing can be said"),
@@ -313,7 +320,7 @@ def test_judging_by_columns_is_judging_one_by_one(data: st.DataObject) -> None:
             end=None if start is None else start + length,
             p_conflict=p,
             confidence=c,
-            alternatives={other: (1 - c) / 2} if other != what else None,
+            alternatives={other: 0.2 if c is None else (1 - c) / 2} if other != what else None,
             incident=incident,
             major_m=sigma,
             minor_m=sigma,
@@ -325,7 +332,7 @@ def test_judging_by_columns_is_judging_one_by_one(data: st.DataObject) -> None:
         begin,
         st.sampled_from([timedelta(0), HOUR, timedelta(days=1)]),
         st.sampled_from([None, 0.2, 0.9]),
-        st.sampled_from([0.2, 0.7, 1.0]),
+        st.sampled_from([None, 0.2, 0.7, 1.0]),
         st.integers(0, 3),
         st.sampled_from([50.0, 800.0]),
     )
@@ -711,6 +718,35 @@ def test_severity_is_never_lowered() -> None:
 
 
 # ---- weights, release ----
+
+
+@pytest.mark.parametrize(
+    ("event", "assumed"),
+    [
+        pytest.param(an_event("ground.control", confidence=0.9), False, id="stated"),
+        pytest.param(an_event("ground.control", confidence=None), True, id="not stated"),
+        pytest.param(
+            an_event("ground.control", confidence=None, alternatives={"air_alert": 0.3}), False, id="left by what is"
+        ),
+        pytest.param(
+            an_event("air_alert", confidence=None, alternatives={"ground": 0.1}), False, id="of what is not counted"
+        ),
+    ],
+)
+@pytest.mark.parametrize("weight", [1.0, 0.5])
+def test_a_probability_that_no_source_stated_is_said_to_be_assumed(
+    event: dict[str, Any], assumed: bool, weight: float
+) -> None:
+    weights = {"ground.control": Assumption(value=weight, source="a guess of ours")}
+    (row, _) = judged(an_agreement(a_clause("presence", weight=weights)), event)
+    (kind, _) = row["factors"]
+    assert (UNSTATED.source in kind["source"]) == assumed
+    assert ("a guess of ours" in kind["source"]) == (weight < 1 and event["what"] == "ground.control")
+    assert (kind["confidence"] == "low") == ("assumption" in kind["source"])
+
+
+def test_what_is_assumed_of_one_account_is_what_fusing_assumes_of_several() -> None:
+    assert UNSTATED.value == CONFIDENCE
 
 
 def test_a_clause_may_weigh_kinds_and_the_factor_says_it_is_assumed() -> None:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from truceline.agreement import Agreement, Assumption, Clause, in_force
 from truceline.observation import to_numpy
-from truceline.rules.subjects import Bools, Floats, Ints, Subjects, family, longest, matching
+from truceline.rules.subjects import UNSTATED, Bools, Floats, Ints, Subjects, family, longest, matching
 from truceline.rules.zones_at import Drawn, Zones, day_of, days
 from truceline.weapons import Weapon, read
 
@@ -178,13 +178,15 @@ class Held:
 
 def kind(held: Held) -> Factor:
     """How likely this is the kind of thing the clause speaks of: likelihoods summed over its terms, with weights."""
-    source = "likelihoods of the fused event"
-    if all(weight == 1 for weight in held.weights.values()):
-        return Factor("kind", held.kind_mass, (source,), ("medium",))
-    assumed = "; ".join(sorted({a.source for a in held.weight.values()}))
-    weighted = held.kind_mass != held.picture.kinds.mass(dict.fromkeys(held.weights, 1.0))
-    sources = (source, f"{source}, weighted; assumption: {assumed}")
-    return Factor("kind", held.kind_mass, sources, ("medium", "low"), weighted.astype(np.int64))
+    kinds = held.picture.kinds
+    guessed = kinds.rests_on_assumed(held.weights)
+    weighted = held.kind_mass != kinds.mass(dict.fromkeys(held.weights, 1.0))
+    stated, unstated = "likelihoods of the fused event", f"assumption: {UNSTATED.source}"
+    weights = "weighted, assumption: " + "; ".join(sorted({a.source for a in held.weight.values()}))
+    sources = (stated, unstated, f"{stated}, {weights}", f"{unstated}; {weights}")
+    return Factor(
+        "kind", held.kind_mass, sources, ("medium", UNSTATED.confidence, "low", "low"), guessed + 2 * weighted
+    )
 
 
 def cause(held: Held) -> Factor:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from truceline.agreement import Assumption
 from truceline.frame import Frame
 from truceline.observation import ids, table, to_numpy
 from truceline.observation import term as term_of
@@ -24,12 +25,21 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
+#: Of a kind whose source stated no probability: nobody is certain. Fusing takes the same number for each account of
+#: an event that has several, so what comes here without one is a single account, or a satellite's.
+UNSTATED = Assumption(
+    value=0.9,
+    source="people and outlets are mostly right about what they saw; no source stated a probability",
+    confidence="low",
+)
+
+
 @dataclass(frozen=True)
 class Kinds:
     """How likely each row is each term: one entry for every (row, term) pair.
 
-    `p` sums to at most 1 in a row. A stated kind without a stated confidence counts as certain, less what its
-    alternatives take.
+    `p` sums to at most 1 in a row. A stated kind without a stated confidence counts as `UNSTATED` has it, or less
+    where its alternatives leave less.
     """
 
     terms: list[str]
@@ -37,6 +47,7 @@ class Kinds:
     row: Ints
     code: Ints
     p: Floats
+    assumed: Bools  # (rows,) whether the likelihood of what a row is said to be is `UNSTATED`
 
     @classmethod
     def of(cls, events: pa.Table) -> "Kinds":
@@ -59,18 +70,26 @@ class Kinds:
         others = np.nan_to_num(to_numpy(values).astype(np.float64), nan=0.0)
         rest = np.bincount(row, others, n)
         confidence = to_numpy(events["confidence"]).astype(np.float64)
-        first = np.where(np.isnan(confidence), np.maximum(1.0 - rest, 0.0), confidence)
+        left = np.maximum(1.0 - rest, 0.0)
+        first = np.where(np.isnan(confidence), np.minimum(UNSTATED.value, left), confidence)
+        assumed = np.isnan(confidence) & (left >= UNSTATED.value)
         words = pa.concat_arrays([*events["what"].chunks, keys.cast(pa.string())]).dictionary_encode()
         terms = words.dictionary.to_pylist()
         p = np.concatenate([first, others])
         row = np.concatenate([np.arange(n), row])
         whole = np.bincount(row, p, n)
-        return cls(terms, n, row, words.indices.to_numpy().astype(np.int64), p / np.maximum(whole, 1.0)[row])
+        p = p / np.maximum(whole, 1.0)[row]
+        return cls(terms, n, row, words.indices.to_numpy().astype(np.int64), p, assumed)
 
     def mass(self, weight: Mapping[str, float]) -> Floats:
         """For every row, the summed likelihood of its terms, each times its weight; a term not in `weight` has none."""
         by_code = np.array([weight.get(term, 0.0) for term in self.terms] or [0.0])
         return np.minimum(np.bincount(self.row, self.p * by_code[self.code], self.rows), 1.0)
+
+    def rests_on_assumed(self, weight: Mapping[str, float]) -> Bools:
+        """For every row, whether `mass` counts a likelihood that nobody stated."""
+        by_code = np.array([weight.get(term, 0.0) for term in self.terms] or [0.0])
+        return self.assumed & (by_code[self.code[: self.rows]] > 0)
 
     def likeliest(self, weight: Mapping[str, float]) -> Ints:
         """For every row, the likeliest of the terms in `weight`, as an index of `terms`; -1 where it has none."""
