@@ -53,6 +53,7 @@ def an_agreement(**changes: Any) -> Agreement:
             Clause("2", "cessation", "Ban on firing", ["a", "b"]),
             Clause("npp", "protected_site", "No fire at nuclear plants", ["a", "b"]),
             Clause("4", "duty", "Disciplinary action notified", ["a", "b"]),
+            Clause("7", "cessation", "Repair window", ["a", "b"]),
         ],
     }
     return Agreement(**(given | changes))
@@ -127,7 +128,7 @@ class Edition:
         return incident_id
 
     def finding(self, subject: bytes, clause: str, reading: str, p: float | None, **changes: Any) -> bytes:
-        rule = {"2": "cessation", "npp": "protected_site", "4": "duty"}[clause]
+        rule = {"2": "cessation", "npp": "protected_site", "4": "duty", "7": "cessation"}[clause]
         finding_id = an_id("finding", subject, clause, reading)
         self.rows["finding"].append(
             {

@@ -264,12 +264,59 @@ def test_a_duty_done_is_not_told_of() -> None:
     assert edition.report().duties == []
 
 
-def test_duties_are_told_with_the_rule_s_sentence() -> None:
+def _a_missed_duty(edition: Edition, *p: float) -> None:
+    """A duty of Party A due at noon Kyiv time, so likely missed as Party A and Party B read it."""
+    for reading, share in zip("ab", p, strict=False):
+        factors = [{"name": "not done in time", "value": 1.0}, {"name": "would have been known", "value": share}]
+        edition.finding(
+            an_id("duty"), "4", reading, share, subject_kind="duty", factors=factors, attribution={"a": 1.0}
+        )
+
+
+def test_a_duty_says_whose_it_is_by_when_and_why() -> None:
     edition = Edition()
-    edition.finding(
-        an_id("duty"), "4", "a", 0.8, subject_kind="duty", sentence="No notification was received by 27 July."
+    _a_missed_duty(edition, 0.9)
+    table = next(t for s in document(edition.report()).sections for t in s.tables if t.id == "duties")
+    assert [[cell.replace("\u00a0", " ") for cell in row[:3]] for row in table.rows] == [
+        [
+            "4 Disciplinary action notified, Party A, due 4 Oct, 12:00\n"
+            "not done in time >0.99; would have been known 0.90",
+            "as Party A reads it",
+            "0.90",
+        ]
+    ]
+
+
+def test_readings_of_a_duty_that_agree_make_one_row() -> None:
+    same, apart = Edition(), Edition()
+    _a_missed_duty(same, 0.9, 0.9)
+    _a_missed_duty(apart, 0.9, 0.4)
+    assert [duty.reading for duty in same.report().duties] == ["in both readings"]
+    assert [duty.reading for duty in apart.report().duties] == ["as Party A reads it", "as Party B reads it"]
+
+
+def test_the_summary_names_every_clause_more_likely_than_not_broken() -> None:
+    """Of whatever type: a second cessation of fire (a repair window) as well, and every duty missed."""
+    edition = Edition()
+    edition.incident("a", p=0.9)
+    edition.incident("b", p=0.6)
+    edition.incident("window", p=0.93, clause="7")
+    edition.incident("plant", p=0.8, clause="npp")
+    edition.incident("doubtful", p=0.3, clause="npp")
+    _a_missed_duty(edition, 0.9, 0.9)
+    said = [bullet.replace("\u00a0", " ") for bullet in edition.report().summary]
+    assert (
+        "At protected sites, incidents more likely than not a breach (uncalibrated): "
+        "npp No fire at nuclear plants, 1 (0.80)." in said
     )
-    assert "No notification was received by 27 July." in everything(edition.report())
+    assert (
+        "Clauses that incidents more likely than not breach (uncalibrated): 2 Ban on firing, 2 (up to 0.90); "
+        "7 Repair window, 1 (0.93)." in said
+    )
+    assert (
+        "Duties more likely than not missed (uncalibrated): 4 Disciplinary action notified, Party A, "
+        "due 4 Oct, 12:00 (0.90, in both readings)." in said
+    )
 
 
 def test_a_time_known_to_the_day_alone_stays_a_day() -> None:

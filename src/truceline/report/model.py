@@ -146,12 +146,14 @@ class Casualty(Struct, frozen=True):
 class Duty(Struct, frozen=True):
     """What a party had to do, or a track or site, held against a clause."""
 
-    finding_id: str
+    finding_id: str  # of the first reading
     clause: str
     title: str
-    reading: str
+    reading: str  # whose: "Party A", "in both readings" where they agree
     p_breach: Probability | None
-    sentence: str
+    owed_by: str | None = None  # whose duty it is; of a track or a site nobody's
+    due_at: datetime | None = None
+    why: list[str] = []  # the factors, as words
 
 
 class ClauseTally(Struct, frozen=True):

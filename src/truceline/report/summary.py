@@ -5,10 +5,13 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from truceline.places import listed
-from truceline.report.model import Account, Erratum, Fires, Held, Incident, Report, Source, Tally
+from truceline.report.model import Account, ClauseTally, Duty, Erratum, Fires, Held, Incident, Report, Source, Tally
 
 #: Regions that get a sentence of their own; the others are summed up in one.
 REGIONS_TOLD = 6
+
+#: Above this it is "more likely than not".
+LIKELY = 0.5
 
 #: Refusals of access and interferences named in the summary.
 HINDRANCES_TOLD = 4
@@ -138,7 +141,7 @@ def bullets(report: Report) -> list[str]:
     said += _caveats(report.totals, rule)
     said += _not_counted([tally for tally in report.regions if not (tally.counted or tally.previous)], rule)
     said += _casualties(report)
-    said += _clause_types(report)
+    said += _likely(report)
     if report.movement:
         said.append(movement(report.movement))
     said.append(fires(report.fires))
@@ -223,18 +226,40 @@ def _casualties(report: Report) -> list[str]:
     return said
 
 
-def _clause_types(report: Report) -> list[str]:
-    """What is likely a breach of a clause other than the cessation of fire: protected sites first, apart."""
-    likely = [tally for tally in report.clauses if tally.rule != "cessation" and tally.likely]
+def _likely(report: Report) -> list[str]:
+    """Every clause that an incident more likely than not breaches, protected sites apart; every duty so missed."""
+    likely = [tally for tally in report.clauses if tally.likely]
     said = []
-    for words, tallies in (
-        ("At protected sites", [tally for tally in likely if tally.rule == "protected_site"]),
-        ("Of other clauses", [tally for tally in likely if tally.rule != "protected_site"]),
+    for head, tallies in (
+        (
+            "At protected sites, incidents more likely than not a breach",
+            [t for t in likely if t.rule == "protected_site"],
+        ),
+        ("Clauses that incidents more likely than not breach", [t for t in likely if t.rule != "protected_site"]),
     ):
-        parts = [f"{tally.title}, {tally.likely:,} (greatest probability {share(tally.greatest)})" for tally in tallies]
+        parts = [_tallied(tally) for tally in tallies]
         if parts:
-            said.append(f"{words}, incidents more likely than not a breach (uncalibrated): {'; '.join(parts)}.")
+            said.append(f"{head} (uncalibrated): {'; '.join(parts)}.")
+    missed = [duty for duty in report.duties if (duty.p_breach or 0.0) > LIKELY]
+    if missed:
+        zone = ZoneInfo(report.zone)
+        parts = [f"{owed(duty, zone)} ({share(duty.p_breach)}, {duty.reading})" for duty in missed]
+        said.append(f"Duties more likely than not missed (uncalibrated): {'; '.join(parts)}.")
     return said
+
+
+def _tallied(tally: ClauseTally) -> str:
+    up_to = "up to " if tally.likely > 1 else ""
+    return f"{tally.clause} {tally.title}, {tally.likely:,} ({up_to}{share(tally.greatest)})"
+
+
+def owed(duty: Duty, zone: ZoneInfo) -> str:
+    """ "6.1 Orders on discipline notified, Party A, due 14 Mar, 18:00"; of a track or a site its clause."""
+    text = f"{duty.clause} {duty.title}" + (f", {duty.owed_by}" if duty.owed_by else "")
+    if duty.due_at is None:
+        return text
+    due = _minute(duty.due_at.astimezone(zone))
+    return f"{text}, due {_day(due)},\u00a0{due:%H:%M}"
 
 
 def movement(rows: Sequence[Account]) -> str:

@@ -308,19 +308,20 @@ def sources(report: Report) -> Table:
 
 def duties(report: Report) -> Table:
     """What parties had to do, and findings on tracks and sites."""
+    zone = ZoneInfo(report.zone)
     return Table(
         id="duties",
-        caption="Duties, and what is held against a clause other than by an incident, where a breach is at all likely.",
-        columns=["Clause", "Finding", "In the reading of", "Probability", "Id"],
+        caption="Duties of parties, and what is held against a clause other than by an incident, where a breach is at "
+        "all likely; also what fell due before this period and is still not known to be done.",
+        columns=["Clause, whose duty, by when", "Reading", "Probability of a breach", "Finding"],
         rows=[
             [
-                duty.clause,
-                duty.sentence or duty.title,
+                "\n".join(part for part in (summary.owed(duty, zone), "; ".join(duty.why)) if part),
                 duty.reading,
                 summary.share(duty.p_breach),
                 duty.finding_id[:SHOWN],
             ]
             for duty in report.duties
         ],
-        numeric=(3,),
+        numeric=(2,),
     )

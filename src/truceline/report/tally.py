@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 from truceline import counting
 from truceline.agreement import Agreement
 from truceline.observation import TIME, term, to_numpy
-from truceline.places import Gazetteer
+from truceline.places import Gazetteer, listed
 from truceline.report import gather
 from truceline.report.model import Account, Casualty, ClauseTally, Duty, Fires, Incident, Tally
+from truceline.report.summary import LIKELY, share
 
 #: Fires this near to the line are told of apart: the reach of most of what is fired at it. Assumption.
 NEAR_KM = 5.0
@@ -22,9 +23,6 @@ AT_ALL = 0.01
 
 #: What hinders a mission, by its terms: told of apart, counted by no rule.
 MOVEMENT = ("access", "jamming")
-
-#: Above this an incident is "more likely than not" a breach.
-LIKELY = 0.5
 
 
 def regions(
@@ -187,7 +185,9 @@ def _in_force(values: Sequence[bool | None], readings: Sequence[str], names: dic
 def duties(findings: pa.Table, agreement: Agreement, ends: datetime) -> list[Duty]:
     """Findings on other subjects than incidents, begun before the period's end, most probable first.
 
-    Duties done have a probability of next to nothing and are left out.
+    Duties done have a probability of next to nothing and are left out. Readings that come to the same make one row.
+    What is told is the clause and whose duty it is, not the finding's sentence: of a track or a site that may hold a
+    place more finely than law 6 allows.
     """
     titles = {clause.id: clause.title for clause in agreement.clause}
     names = {party.id: party.name for party in agreement.party}
@@ -196,16 +196,33 @@ def duties(findings: pa.Table, agreement: Agreement, ends: datetime) -> list[Dut
     likely = pc.fill_null(pc.greater_equal(findings["p_breach"], pa.scalar(AT_ALL, pa.float32())), False)
     stands = pc.and_(likely, pc.fill_null(findings["in_force"], True))
     rows = findings.filter(pc.and_(pc.and_(pc.fill_null(begun, False), other), stands)).to_pylist()
-    rows.sort(key=lambda row: (-row["p_breach"], row["finding_id"]))
-    return [
-        Duty(
-            finding_id=row["finding_id"].hex(),
-            clause=row["clause"],
-            title=titles.get(row["clause"], row["clause"]),
-            reading=names.get(row["reading"], row["reading"]),
-            p_breach=round(row["p_breach"], 3),
-            # Of a duty, words; of a track or a site a sentence may hold a place more finely than law 6 allows.
-            sentence=(row["sentence"] or "") if row["subject_kind"] == "duty" else "",
+    rows.sort(key=lambda row: (-row["p_breach"], row["clause"], row["subject_id"], row["reading"], row["finding_id"]))
+    alike: dict[tuple[str, bytes, float], list[gather.Row]] = {}
+    for row in rows:
+        alike.setdefault((row["clause"], row["subject_id"], round(row["p_breach"], 3)), []).append(row)
+    out = []
+    for (clause, _, p), same in alike.items():
+        first, bound = same[0], dict(same[0]["attribution"] or [])
+        owner = max(bound, key=lambda party: (bound[party], party), default="")
+        out.append(
+            Duty(
+                finding_id=first["finding_id"].hex(),
+                clause=clause,
+                title=titles.get(clause, clause),
+                reading=_readings([names.get(str(row["reading"]), str(row["reading"])) for row in same], len(names)),
+                p_breach=p,
+                owed_by=names.get(owner),
+                due_at=first["first_breach_from"] if first["subject_kind"] == "duty" else None,
+                why=[f"{f['name']} {share(f['value'])}" for f in first["factors"] or [] if f["value"] is not None]
+                if first["subject_kind"] == "duty"
+                else [],
+            )
         )
-        for row in rows
-    ]
+    return out
+
+
+def _readings(names: Sequence[str], of: int) -> str:
+    """In whose readings: ["Party A", "Party B"] of 2 is "in both readings"."""
+    if len(names) == of > 1:
+        return "in both readings" if of == 2 else "in all readings"
+    return f"as {listed(list(names))} {'reads' if len(names) == 1 else 'read'} it"
