@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from a_picture import FRAME, UNTIL, a_clause, a_picture, an_agreement, an_event, named, shuffled, t, tied
 from truceline.agreement import Exemption, Reading
-from truceline.finding import CASES, VERDICT
+from truceline.finding import CASES, VERDICT, observations_digest
 from truceline.rules import judge
-from truceline.rules.cases import OPEN, cases, digest
+from truceline.rules.cases import OPEN, cases
 
 
 class Fused:
@@ -54,7 +54,7 @@ def a_verdict(case: dict[str, Any], *observations: str, at: datetime, **told: An
         "by": "K. Duty",
         "received_at": at,
         "observations": evidence,
-        "observations_digest": digest(evidence),
+        "observations_digest": observations_digest(evidence),
         "release": "mission",
         "leaf": bytes(16) + named("leaf", case["case_id"], at),
     }
@@ -70,7 +70,7 @@ def test_a_likely_breach_opens_one_case_for_all_its_readings() -> None:
     assert case["p_breach"] == pytest.approx(0.9)  # the greatest over the readings
     assert case["opened_at"] == t("2023-10-05T01:00")
     assert case["subject_id"] == named("incident", "x")
-    assert case["observations_digest"] == digest([named("observation", "o2"), named("observation", "o1")])
+    assert case["observations_digest"] == observations_digest([named("observation", "o2"), named("observation", "o1")])
 
 
 def test_what_is_less_likely_than_not_opens_none() -> None:

@@ -5,7 +5,6 @@ observations into other incidents, a signed verdict goes where most of its obser
 says that its evidence has changed.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from truceline.finding import CASES
+from truceline.finding import CASES, observations_digest
 from truceline.observation import ID, RELEASES, TIME, id_column, ids, narrowest, to_numpy
 from truceline.rules.factors import coded
 from truceline.rules.holding import SEVERITIES
@@ -53,8 +52,8 @@ class Evidence:
         return _found(observation_ids, self.observations)
 
     @cached_property
-    def _raw(self) -> bytes:
-        return b"".join(self.observations.take(pa.array(self.members)).to_pylist())
+    def _member_ids(self) -> list[bytes]:
+        return self.bytes_of(self.members)
 
     @cached_property
     def anchor_ids(self) -> list[bytes | None]:
@@ -65,9 +64,9 @@ class Evidence:
         """Observation numbers behind an incident; none for -1."""
         return self.members[self.first[incident] : self.first[incident + 1]] if incident >= 0 else self.members[:0]
 
-    def raw(self, incident: int) -> bytes:
-        """The ids behind an incident, sorted, end to end: what a digest is taken of."""
-        return self._raw[16 * self.first[incident] : 16 * self.first[incident + 1]] if incident >= 0 else b""
+    def ids_behind(self, incident: int) -> list[bytes]:
+        """The ids behind an incident, sorted; none for -1."""
+        return self._member_ids[self.first[incident] : self.first[incident + 1]] if incident >= 0 else []
 
     def bytes_of(self, numbers: Ints) -> list[bytes]:
         """The ids of observations, as bytes."""
@@ -132,7 +131,7 @@ def cases(
     for group, incident in zip(groups.tolist(), held.incident[groups].tolist(), strict=True):
         case_ids.append(signed[group]["case_id"] if group in signed else held.fresh(group, behind, taken))
         taken.add(case_ids[-1])
-        digests.append(hashlib.sha256(behind.raw(incident)).hexdigest())
+        digests.append(observations_digest(behind.ids_behind(incident)))
     columns |= {"case_id": pa.array(case_ids, ID), "observations_digest": pa.array(digests, pa.string())}
     verdict_of: list[dict[str, Any]] = [signed.get(group, {}) for group in groups.tolist()]
     columns["state"] = pa.array([verdict.get("verdict", "alleged") for verdict in verdict_of], pa.string())
@@ -153,11 +152,6 @@ def cases(
     orphans = pa.Table.from_pylist([_orphan(verdict) for group, verdict in signed.items() if group < 0], CASES)
     built = pa.concat_tables([built, orphans]).combine_chunks()
     return built.take(pa.array(np.lexsort(ids(built["case_id"]).T[::-1])))
-
-
-def digest(observation_ids: list[bytes]) -> str:
-    """SHA-256 over observation ids in their order: which evidence a verdict is signed on."""
-    return hashlib.sha256(b"".join(sorted(observation_ids))).hexdigest()
 
 
 def case_of(
@@ -304,7 +298,7 @@ def _orphan(verdict: dict[str, Any]) -> dict[str, Any]:
         "verdict_by": verdict["by"],
         "verdict_at": verdict["received_at"],
         "verdict_reason": verdict["reason"],
-        "observations_digest": digest([]),
+        "observations_digest": observations_digest([]),
         "release": narrowest([verdict["release"]]),
     }
 
