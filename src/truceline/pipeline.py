@@ -170,6 +170,7 @@ def settle(
             journal_rows=observations.num_rows,
             code_version=__version__,
             made_at=made_at,
+            note=_remarks(tables["line"]),
         )
         text = msgspec.json.encode(_Made(edition, **made_from)).decode()
         made = {"what": "edition", "text": text, "received_at": made_at}
@@ -244,6 +245,12 @@ def _conclude(tables: dict[str, pa.Table], verdicts: pa.Table, before: Book | No
     if before is not None:
         old = {name: before.table(name) for name in ("associations", "events")}
         tables["lineage"] = lineage(old, tables)
+
+
+def _remarks(line: pa.Table) -> str:
+    """How much was mended or left out of the line's files; the files themselves are never changed."""
+    remarks = pc.sum(pc.list_value_length(line["problems"])).as_py() or 0
+    return f"{remarks:,} repairs of and remarks on {line.num_rows:,} line files: see the table line" if remarks else ""
 
 
 def _publish(folder: Path, book: Book, edition: Edition, tables: Mapping[str, pa.Table] | None = None) -> None:

@@ -65,6 +65,8 @@ def picture(folder: Path, edition: Edition, written: Written) -> None:
     console = _console()
     console.print()
     console.print(edition_sentence(edition), style="bold")
+    if edition.note:
+        console.print(edition.note)
     console.print()
     for line in written.bullets:
         console.print(f"• {escape(line)}")
