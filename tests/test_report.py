@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
 import pytest
 
 from an_edition import DAY, NOON, Edition, a_busy_day, a_mission, an_agreement, an_id, everything
@@ -84,7 +85,7 @@ def test_an_incident_over_two_days_counts_in_each_what_happened_there() -> None:
     report, after = edition.report(), edition.report(DAY + timedelta(days=1))
     assert [row.events for row in report.incidents] == [3]
     assert [row.events for row in after.incidents] == [2]
-    assert [row.killed for row in report.incidents + after.incidents] == [3, 2]
+    assert [row.killed for row in report.incidents + after.incidents] == [1, 1]  # repeats are not added up
     assert (report.totals.counted, after.totals.counted, after.totals.previous) == (6, 4, 6)
 
 
@@ -190,6 +191,32 @@ def test_casualties_are_reported_until_a_person_has_signed() -> None:
     text = everything(edition.report())
     assert "Reported by sources, not confirmed: 2 people killed and 1 injured, in 1 incident." in text
     assert "Confirmed: 0 people killed and 4 injured, in 1 incident." in text
+
+
+def test_where_sources_differ_on_casualties_the_table_says_who_states_what() -> None:
+    """A stated zero is a statement; saying nothing is none. The larger number stays "reported", never a fact."""
+    edition = Edition()
+    edition.incident("road", killed=1, injured=1)
+    event = an_id("event", "road", 0)
+    rows = [("liaison", 1, 1), ("civil", 0, 1), ("patrols", None, 1), ("press", 0, None)]
+    statements = pa.table(
+        {
+            "event_id": pa.array([event] * len(rows), pa.binary(16)),
+            **{name: [row[i] for row in rows] for i, name in enumerate(("source", "killed", "injured"))},
+        }
+    )
+    report = edition.report(picture={"statements": statements})
+    table = next(t for s in document(report).sections for t in s.tables if t.id == "casualties")
+    assert table.rows[0][1:5] == [
+        "1\nliaison 1, civil none, press none",
+        "1",
+        "civil, liaison, patrols, press",
+        "reported",
+    ]
+    assert (
+        "Reported by sources, not confirmed: up to 1 person killed and 1 injured, in 1 incident; "
+        "sources differ on 1 of them." in report.summary
+    )
 
 
 def test_fires_stand_apart_and_are_counted_by_no_rule(busy: Report) -> None:

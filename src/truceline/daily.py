@@ -14,6 +14,7 @@ from truceline import report as reporting
 from truceline.errors import NotFoundError
 from truceline.intake import JOURNAL, Progress, silent
 from truceline.mission import Mission, hashes
+from truceline.observation import ID
 from truceline.pipeline import BOOK, REPORTS, gazetteer, ground
 from truceline.report.gather import of as rows_of
 from truceline.report.gather import within
@@ -71,6 +72,7 @@ def report(
         day = day or _last_day(mission, tables["events"])
         tables |= _findings_of(folder, mission, day, tables)
         tables["observations"] = journal.table("observation", ["source", "at"], coded=["source"])
+        tables["statements"] = _statements(journal, book)
         before = [row for row in book.published() if row.day == day and row.edition < edition.number]
         earlier = [row for row in before if row.path.endswith(".json")]
         built = reporting.build(
@@ -126,6 +128,17 @@ def _findings_of(folder: Path, mission: Mission, day: date, tables: Mapping[str,
             findings = pa.concat_tables([findings.filter(pc.invert(old)), new])
         out[name] = findings
     return out
+
+
+def _statements(journal: Journal, book: Book) -> pa.Table:
+    """What observations state of casualties, and of which event; those that state nothing are left out."""
+    rows = journal.table("observation", ["observation_id", "source", "killed", "injured"])
+    rows = rows.filter(pc.or_(pc.is_valid(rows["killed"]), pc.is_valid(rows["injured"])))
+    behind = book.table("associations").select(["observation_id", "event_id"])
+    behind = behind.filter(pc.is_in(behind["observation_id"], value_set=rows["observation_id"].combine_chunks()))
+    event = dict(zip(behind["observation_id"].to_pylist(), behind["event_id"].to_pylist(), strict=True))
+    events = [event.get(observation_id) for observation_id in rows["observation_id"].to_pylist()]
+    return rows.select(["source", "killed", "injured"]).append_column("event_id", pa.array(events, ID))
 
 
 def _last_day(mission: Mission, events: pa.Table) -> date:

@@ -60,6 +60,8 @@ def build(
         `observations` with the columns `source` and `at`, of the whole mission: silence is told from them.
         `findings` are what the events of the day carry, and `findings_before` (absent: the same) those of the day
         before: where an incident spans days, its finding in the edition may be about an event of another day.
+        `statements` (may be absent) has what observations state of casualties: `event_id`, `source`, `killed`,
+        `injured`, null where nothing is stated.
     journal
         What became of each source's records.
     earlier
@@ -120,7 +122,7 @@ def build(
         notices=(pc.sum(pc.equal(families, "notice")).as_py() or 0) - hindering,
         wide_intervals=sum(_span(row) >= gather.WIDE for row in others),
         beyond_period=sum(_reaches(row, begins, ends) for row in others),
-        casualties=tally.casualties([*others, *fires]),
+        casualties=tally.casualties([*others, *fires], tally.stated(picture.get("statements"), now)),
         duties=tally.duties(findings, agreement, ends),
         clauses=tally.clauses(
             agreement, [*others, *fires], gather.of(earlier_findings, "subject_id", past["incident_id"])

@@ -48,13 +48,17 @@ def family(incidents: pa.Table) -> list[str]:
 
 
 def by_incident(events: pa.Table) -> dict[bytes, Row]:
-    """What the day's events say of each incident: interval, numbers summed (null where none states one)."""
+    """What the day's events say of each incident: interval, numbers summed (null where none states one).
+
+    Casualties are the greatest stated: accounts of an episode repeat each other's.
+    """
     counted = events.append_column("most", pc.coalesce(events["count_max"], events["count"]))
     for name, column in told(events).items():
         counted = counted.append_column(name, column)
     grouped = counted.group_by("incident_id").aggregate(
         [
-            *((name, "sum") for name in ("count", "most", "killed", "injured", "frp_mw", "observations")),
+            *((name, "sum") for name in ("count", "most", "frp_mw", "observations")),
+            *((name, "max") for name in ("killed", "injured")),
             ("at_from", "min"),
             ("at_until", "max"),
             ("at", "min"),
@@ -148,8 +152,8 @@ def incident_rows(
                 weapon=row["weapon"],
                 count=part["count_sum"],
                 count_max=part["most_sum"],
-                killed=part["killed_sum"],
-                injured=part["injured_sum"],
+                killed=part["killed_max"],
+                injured=part["injured_max"],
                 frp_mw=_rounded(part["frp_mw_sum"], 1),
                 p_conflict=_rounded(row["p_conflict"], 3),
                 p_conflict_model=row["p_conflict_model"],

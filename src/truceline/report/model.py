@@ -132,6 +132,14 @@ class Counting(Struct, frozen=True):
     sentence: str
 
 
+class Stated(Struct, frozen=True):
+    """What one source states of an incident's casualties, least and most; None: nothing."""
+
+    source: str
+    killed: tuple[int, int] | None
+    injured: tuple[int, int] | None
+
+
 class Casualty(Struct, frozen=True):
     """People killed or injured as a source stated; confirmed only where a person has signed."""
 
@@ -141,6 +149,12 @@ class Casualty(Struct, frozen=True):
     injured: int
     sources: list[str]
     confirmed: bool
+    stated: list[Stated] = []  # by source, where what each states is at hand
+
+    def disputed(self) -> bool:
+        """Whether what is stated differs."""
+        of_both = [one.killed for one in self.stated], [one.injured for one in self.stated]
+        return any(len({n for pair in pairs if pair for n in pair}) > 1 for pairs in of_both)
 
 
 class Duty(Struct, frozen=True):

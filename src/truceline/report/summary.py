@@ -5,7 +5,19 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from truceline.places import listed
-from truceline.report.model import Account, ClauseTally, Duty, Erratum, Fires, Held, Incident, Report, Source, Tally
+from truceline.report.model import (
+    Account,
+    Casualty,
+    ClauseTally,
+    Duty,
+    Erratum,
+    Fires,
+    Held,
+    Incident,
+    Report,
+    Source,
+    Tally,
+)
 
 #: Regions that get a sentence of their own; the others are summed up in one.
 REGIONS_TOLD = 6
@@ -222,8 +234,20 @@ def _casualties(report: Report) -> list[str]:
         killed, injured = sum(row.killed for row in rows), sum(row.injured for row in rows)
         if rows:
             word = "Confirmed" if confirmed else "Reported by sources, not confirmed"
-            said.append(f"{word}: {people(killed)} killed and {injured:,} injured, in {plural(len(rows), 'incident')}.")
+            differ = sum(row.disputed() for row in rows)
+            up_to, but = ("up to ", f"; sources differ on {differ:,} of them") if differ else ("", "")
+            incidents = plural(len(rows), "incident")
+            said.append(f"{word}: {up_to}{people(killed)} killed and {injured:,} injured, in {incidents}{but}.")
     return said
+
+
+def disagreement(row: Casualty, of: str) -> str:
+    """Who states how many `of` ("killed", "injured"), where sources differ: "liaison 1, civil none"; else nothing."""
+    pairs = [(one.source, pair) for one in row.stated if (pair := getattr(one, of)) is not None]
+    if len({n for _, pair in pairs for n in pair}) < 2:
+        return ""
+    pairs.sort(key=lambda item: (-item[1][1], -item[1][0], item[0]))
+    return ", ".join(f"{source} {stated(*pair) if pair[1] else 'none'}" for source, pair in pairs)
 
 
 def _likely(report: Report) -> list[str]:

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from truceline.report import summary
-from truceline.report.model import Account, Incident, Report
+from truceline.report.model import Account, Casualty, Incident, Report
 
 #: Rows of the violations table in HTML and PDF: about five pages of A4. The CSV has them all.
 MOST_VIOLATIONS = 60
@@ -171,13 +171,14 @@ def casualties(report: Report) -> Table:
     """People killed and injured, as sources state it."""
     return Table(
         id="casualties",
-        caption="Casualties. Each number is the largest that one source states; repeats are not added up.",
+        caption="Casualties. Each number is the largest that one source states; repeats are not added up. Where "
+        "sources differ, who states what.",
         columns=["Place", "Killed", "Injured", "Sources", "Status", "Incident"],
         rows=[
             [
                 row.place,
-                summary.number(row.killed),
-                summary.number(row.injured),
+                _people(row, "killed"),
+                _people(row, "injured"),
                 ", ".join(row.sources),
                 "confirmed" if row.confirmed else "reported",
                 row.incident_id[:SHOWN],
@@ -186,6 +187,11 @@ def casualties(report: Report) -> Table:
         ],
         numeric=(1, 2),
     )
+
+
+def _people(row: Casualty, of: str) -> str:
+    differ = summary.disagreement(row, of)
+    return summary.number(getattr(row, of)) + (f"\n{differ}" if differ else "")
 
 
 def sites(report: Report) -> Table:

@@ -1,6 +1,6 @@
 """What the day adds up to: counts by region and clause, casualties, duties, fires."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -12,7 +12,7 @@ from truceline.agreement import Agreement
 from truceline.observation import TIME, term, to_numpy
 from truceline.places import Gazetteer, listed
 from truceline.report import gather
-from truceline.report.model import Account, Casualty, ClauseTally, Duty, Fires, Incident, Tally
+from truceline.report.model import Account, Casualty, ClauseTally, Duty, Fires, Incident, Stated, Tally
 from truceline.report.summary import LIKELY, share
 
 #: Fires this near to the line are told of apart: the reach of most of what is fired at it. Assumption.
@@ -96,21 +96,50 @@ def _of_family(events: pa.Table, family: str) -> pa.Table:
     return events.filter(pc.is_in(events["what"], value_set=pa.array(whats, pa.string())))
 
 
-def casualties(rows: Iterable[Incident]) -> list[Casualty]:
-    """Incidents with people killed or injured; confirmed where a person's verdict says the incident is verified."""
+def casualties(rows: Iterable[Incident], said: Mapping[str, list[Stated]]) -> list[Casualty]:
+    """Incidents with people killed or injured; confirmed where a person's verdict says the incident is verified.
+
+    `said`: by incident, what each source states, in order of the sources.
+    """
     out = [
         Casualty(
             incident_id=row.incident_id,
             place=row.place,
             killed=row.killed or 0,
             injured=row.injured or 0,
-            sources=row.sources,
+            sources=[one.source for one in said.get(row.incident_id, [])] or row.sources,
             confirmed=any(held.state == "verified" for held in row.held),
+            stated=said.get(row.incident_id, []),
         )
         for row in rows
         if row.killed or row.injured
     ]
     return sorted(out, key=lambda row: (not row.confirmed, -row.killed, -row.injured, row.incident_id))
+
+
+def stated(statements: pa.Table | None, now: pa.Table) -> dict[str, list[Stated]]:
+    """What each source states of the casualties of the day's events, by incident; a zero stated is a statement.
+
+    `statements` has the columns `event_id`, `source`, `killed` and `injured`, a row an observation.
+    """
+    if statements is None:
+        return {}
+    incident = dict(zip(now["event_id"].to_pylist(), now["incident_id"].to_pylist(), strict=True))
+    given: dict[tuple[str, str], tuple[list[int], list[int]]] = {}
+    for row in statements.to_pylist():
+        if row["event_id"] in incident:
+            killed, injured = given.setdefault((incident[row["event_id"]].hex(), row["source"]), ([], []))
+            killed += [] if row["killed"] is None else [row["killed"]]
+            injured += [] if row["injured"] is None else [row["injured"]]
+    out: dict[str, list[Stated]] = {}
+    for (incident_id, source), (killed, injured) in sorted(given.items()):
+        if killed or injured:
+            out.setdefault(incident_id, []).append(Stated(source, _least_and_most(killed), _least_and_most(injured)))
+    return out
+
+
+def _least_and_most(numbers: Sequence[int]) -> tuple[int, int] | None:
+    return (min(numbers), max(numbers)) if numbers else None
 
 
 def movement(now: pa.Table, gazetteer: Gazetteer) -> list[Account]:
