@@ -1,5 +1,6 @@
 """What each rule concludes, as verdict tables; what every rule keeps to; what a finding says."""
 
+import json
 from datetime import UTC, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -564,6 +565,27 @@ def test_overlapping_circles_count_once() -> None:
     )
     found = p_of(a_clause("protected_site", zone="plant"), an_event(major_m=2000.0, minor_m=2000.0), zone=[twice])
     assert found == pytest.approx([0.393], abs=0.003)
+
+
+#: Two triangles that meet in the middle of the frame; each is drawn, although the ring crosses itself.
+BOW_TIE = [(37.2, 48.2), (37.8, 48.4), (37.8, 48.2), (37.2, 48.4)]
+
+
+@pytest.mark.parametrize("written", ["coordinates", "file"])
+def test_an_area_whose_border_crosses_itself_keeps_all_its_parts(written: str, tmp_path: Path) -> None:
+    """10 km east and west of the crossing is inside, 10 km north is not; left as it is, a half would be lost."""
+    drawn: dict[str, Any] = {"coordinates": [BOW_TIE]}
+    if written == "file":
+        feature = {"type": "Polygon", "coordinates": [[*BOW_TIE, BOW_TIE[0]]]}
+        (tmp_path / "area.geojson").write_text(json.dumps(feature))
+        drawn = {"path": "area.geojson"}
+    area = Zone(id="area", kind="polygon", **drawn)
+    agreement = an_agreement(a_clause("presence", zone="area"), zone=[area])
+    places = {"east": (10_000, 0), "west": (-10_000, 0), "north": (0, 10_000), "corner": (19_000, -8_000)}
+    rows = [an_event("ground", east_m=e, north_m=n, place=name) for name, (e, n) in places.items()]
+    found = judged(agreement, *rows, folder=tmp_path)
+    inside = {name for name in places for row in found if f" {name} at " in row["sentence"] and row["p_breach"] > 0.99}
+    assert inside == {"east", "west", "corner"}
 
 
 def test_the_nearest_site_is_named() -> None:
