@@ -29,6 +29,7 @@ from a_picture import (
 )
 from naive_rules import naive_judge
 from truceline.agreement import Agreement, Assumption, Clause, Exemption, Notice, Reading, Site, Zone
+from truceline.errors import MissionError
 from truceline.finding import FINDINGS
 from truceline.fuse.assumptions import CONFIDENCE
 from truceline.picture import digest
@@ -586,6 +587,12 @@ def test_an_area_whose_border_crosses_itself_keeps_all_its_parts(written: str, t
     found = judged(agreement, *rows, folder=tmp_path)
     inside = {name for name in places for row in found if f" {name} at " in row["sentence"] and row["p_breach"] > 0.99}
     assert inside == {"east", "west", "corner"}
+
+
+def test_an_area_of_nothing_is_a_mistake_and_no_place_outside_it() -> None:
+    area = Zone(id="area", kind="polygon", coordinates=[[(37.2, 48.2), (37.4, 48.2), (37.6, 48.2)]])
+    with pytest.raises(MissionError, match="zone 'area': its border encloses nothing"):
+        judged(an_agreement(a_clause("presence", zone="area"), zone=[area]), an_event("ground"))
 
 
 def test_the_nearest_site_is_named() -> None:

@@ -144,7 +144,11 @@ class Zones:
             wanted = {key: [value] for key, value in zone.where.items()}
             degrees += [feature.geometry for feature in geojson.read(self.folder / zone.path, [], wanted)]
         local = geojson.to_local(mended(np.array(degrees, object)), self.frame)
-        return Drawn(shapely.union_all(mended(local)))
+        area = shapely.union_all(mended(local))
+        if not area.area:
+            where = "" if zone.path is None else f"{self.folder / zone.path}: "
+            raise MissionError(f"{where}zone {zone.id!r}: its border encloses nothing")
+        return Drawn(area)
 
     def _circles(self, places: list[Site], radius_km: float | None) -> BaseGeometry:
         east, north = self.frame.to_local([p.lon for p in places], [p.lat for p in places])
