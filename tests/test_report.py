@@ -219,6 +219,34 @@ def test_where_sources_differ_on_casualties_the_table_says_who_states_what() -> 
     )
 
 
+def test_what_was_notified_stands_in_a_table_of_its_own() -> None:
+    """A flight that a party notified: told of with its notice, at its own time, not at that of the shelling before."""
+    edition = Edition()
+    subject = edition.incident("evacuation", p=None, events=2)
+    flight = edition.rows["event"][1]
+    flight["what"] = "aircraft.rotary"
+    for reading in "ab":
+        breach = {"first_breach_from": flight["at_from"], "first_breach_until": flight["at_until"]}
+        edition.finding(subject, "7", reading, 0.002, exemption="notice of Party B (one helicopter)", **breach)
+    edition.incident("not covered", p=0.9)
+    doubtful = edition.incident("hardly covered", p=None)
+    edition.finding(doubtful, "2", "a", 0.8, exemption="notice of Party A")
+    report = edition.report()
+    table = next(t for s in document(report).sections for t in s.tables if t.id == "exempt")
+    assert [[cell.replace("\u00a0", " ") for cell in row] for row in table.rows] == [
+        [
+            "7 Repair window",
+            f"aircraft\n{subject.hex()[:10]}",
+            "in Avdiivka (Donetsk region)",
+            "4 Oct, 12:30–13:30",
+            "notice of Party B (one helicopter)",
+            "in both readings",
+            "<0.01",
+        ]
+    ]
+    assert "may be exempt" in everything(report)
+
+
 def test_fires_stand_apart_and_are_counted_by_no_rule(busy: Report) -> None:
     """A fire says nothing of why it burns: each has the same stated prior, and only their sum is expected."""
     assert busy.fires.events == 200

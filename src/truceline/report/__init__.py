@@ -135,6 +135,7 @@ def build(
         erratum=None,
         attributions=_attributions(mission),
         movement=movement,
+        exempt=tally.exempt(agreement, [*others, *fires], of_incidents, now),
         map=svg.draw(frame, line, picture["zones"], others, fires, gazetteer),
     )
     report = replace(report, erratum=summary.changes(report, earlier) if earlier else None)

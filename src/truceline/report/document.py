@@ -101,6 +101,7 @@ def _sections(report: Report) -> list[Section | None]:
         _casualties(report),
         _filled("protected", "Protected sites", tables.sites(report)),
         _fires(report),
+        _filled("exempt", "Notified and exempt", tables.exempt(report)),
         _movement(report),
         _filled("other", "Duties and other findings", tables.duties(report)),
         Section(

@@ -170,6 +170,24 @@ class Duty(Struct, frozen=True):
     why: list[str] = []  # the factors, as words
 
 
+class Exempt(Struct, frozen=True):
+    """What would be a breach but for a notice or an exemption that covers it."""
+
+    finding_id: str  # of the first reading
+    incident_id: str
+    clause: str
+    title: str
+    observation: str  # what was done, in the words of the violations table
+    place: str
+    region: str
+    told_from: datetime | None
+    told_until: datetime | None
+    about: bool
+    exemption: str  # the notice or the exemption, in its words
+    reading: str
+    p_breach: Probability | None
+
+
 class ClauseTally(Struct, frozen=True):
     """A clause's findings of the day."""
 
@@ -261,3 +279,4 @@ class Report(Struct, frozen=True):
     map: Map
     summary: list[str] = []
     movement: list[Account] = []
+    exempt: list[Exempt] = []

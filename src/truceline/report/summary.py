@@ -11,6 +11,7 @@ from truceline.report.model import (
     ClauseTally,
     Duty,
     Erratum,
+    Exempt,
     Fires,
     Held,
     Incident,
@@ -69,7 +70,7 @@ def moment(at: datetime, zone: ZoneInfo) -> str:
     return f"{local:%H:%M} {local.day} {local:%B %Y} {local.tzname()}"
 
 
-def time_of(row: Incident | Account, zone: ZoneInfo) -> str:
+def time_of(row: Incident | Account | Exempt, zone: ZoneInfo) -> str:
     """When an incident was, as the tables say it: "15 Mar, 10:40", "15 Mar, about 12:15", "14 Mar, 23:23–23:37"."""
     return interval(row.told_from, row.told_until, zone, "about " if row.about else "")
 

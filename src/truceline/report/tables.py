@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from truceline.report import summary
-from truceline.report.model import Account, Casualty, Incident, Report
+from truceline.report.model import Account, Casualty, Exempt, Incident, Report
 
 #: Rows of the violations table in HTML and PDF: about five pages of A4. The CSV has them all.
 MOST_VIOLATIONS = 60
@@ -89,7 +89,7 @@ def _location(row: Incident) -> str:
     return text
 
 
-def _where(row: Incident | Account) -> str:
+def _where(row: Incident | Account | Exempt) -> str:
     return row.place if not row.region else f"{row.place} ({row.region})"
 
 
@@ -97,6 +97,7 @@ def _clauses(row: Incident) -> str:
     """Clauses with their probability, the most likely first, and the state of the cases where people have begun."""
     held = summary.by_clause(row.held)
     states = sorted({held.state for held in row.held} - {"alleged"})
+    states += ["may be exempt"] if any(held.exemption for held in row.held) else []
     text = "; ".join(f"{clause}: {p}" for clause, p in held[:MOST_CLAUSES])
     text += f"; {len(held) - MOST_CLAUSES} more" if len(held) > MOST_CLAUSES else ""
     return f"{text}\n{', '.join(states)}" if states else text or "no clause"
@@ -283,6 +284,29 @@ def movement(report: Report) -> Table:
             for row in rows[:MOST_HINDRANCES]
         ],
         note=f"{len(rows) - MOST_HINDRANCES:,} more are in report.json." if len(rows) > MOST_HINDRANCES else "",
+    )
+
+
+def exempt(report: Report) -> Table:
+    """What a notice or an exemption covers."""
+    zone = ZoneInfo(report.zone)
+    return Table(
+        id="exempt",
+        caption="What an exemption, with the notice it asks for, more likely than not makes no breach of the clause.",
+        columns=["Clause", "What", "Place", "Date, time", "Exemption or notice", "Reading", "Probability of a breach"],
+        rows=[
+            [
+                f"{row.clause} {row.title}",
+                f"{row.observation}\n{row.incident_id[:SHOWN]}",
+                _where(row),
+                summary.time_of(row, zone),
+                row.exemption,
+                row.reading,
+                summary.share(row.p_breach),
+            ]
+            for row in report.exempt
+        ],
+        numeric=(6,),
     )
 
 

@@ -12,7 +12,7 @@ from truceline.agreement import Agreement
 from truceline.observation import TIME, term, to_numpy
 from truceline.places import Gazetteer, listed
 from truceline.report import gather
-from truceline.report.model import Account, Casualty, ClauseTally, Duty, Fires, Incident, Stated, Tally
+from truceline.report.model import Account, Casualty, ClauseTally, Duty, Exempt, Fires, Incident, Stated, Tally
 from truceline.report.summary import LIKELY, share
 
 #: Fires this near to the line are told of apart: the reach of most of what is fired at it. Assumption.
@@ -166,6 +166,64 @@ def movement(now: pa.Table, gazetteer: Gazetteer) -> list[Account]:
         )
     ]
     return sorted(out, key=lambda row: (row.told_from is None, row.told_from))
+
+
+def exempt(agreement: Agreement, rows: Iterable[Incident], findings: pa.Table, now: pa.Table) -> list[Exempt]:
+    """What an exemption or a notice more likely than not makes no breach, by clause; readings that agree in one row.
+
+    What was done and when is told by the event of the day that the finding speaks of: that which its interval fits
+    best. An incident may be a shelling and the flight that brought out the wounded.
+    """
+    titles = {clause.id: clause.title for clause in agreement.clause}
+    names = {party.id: party.name for party in agreement.party}
+    incidents = {row.incident_id: row for row in rows}
+    covered = findings.filter(pc.is_valid(findings["exemption"]))
+    alike: dict[tuple[str, str, str, str], list[gather.Row]] = {}
+    for row in covered.to_pylist():
+        name, p = row["subject_id"].hex(), row["p_breach"]
+        if name in incidents and p is not None and p <= LIKELY:
+            alike.setdefault((row["clause"], name, row["exemption"], share(p)), []).append(row)
+    of_incident: dict[str, list[gather.Row]] = {}
+    columns = [*_WHEN, "incident_id", "event_id", "what"]
+    for row in now.select(columns).sort_by("event_id").to_pylist():
+        of_incident.setdefault(row["incident_id"].hex(), []).append(row)
+    out = []
+    for (clause, name, words, _), same in sorted(alike.items()):
+        same.sort(key=lambda row: row["reading"])
+        one, incident = same[0], incidents[name]
+        event = max(of_incident[name], key=lambda row: _overlap(row, one))
+        begin, end, vague = (c[0].as_py() for c in gather.told(pa.Table.from_pylist([event], now.schema)).values())
+        out.append(
+            Exempt(
+                finding_id=one["finding_id"].hex(),
+                incident_id=name,
+                clause=clause,
+                title=titles.get(clause, clause),
+                observation=term(event["what"]).osce,
+                place=incident.place,
+                region=incident.region,
+                told_from=begin,
+                told_until=end,
+                about=bool(vague),
+                exemption=words,
+                reading=_readings([names.get(str(row["reading"]), str(row["reading"])) for row in same], len(names)),
+                p_breach=round(one["p_breach"], 3),
+            )
+        )
+    return out
+
+
+_WHEN = ("at", "at_from", "at_until")
+
+
+def _overlap(event: gather.Row, finding: gather.Row) -> float:
+    """How well an event's interval fits that of a finding's first breach: the shared part of what both span."""
+    a, b = event["at_from"] or event["at"], event["at_until"] or event["at"]
+    c, d = finding["first_breach_from"], finding["first_breach_until"]
+    if None in (a, b, c, d):
+        return 0.0
+    whole = (max(b, d) - min(a, c)).total_seconds()
+    return max(0.0, (min(b, d) - max(a, c)).total_seconds()) / whole if whole else 1.0
 
 
 def clauses(agreement: Agreement, rows: Sequence[Incident], past: pa.Table) -> list[ClauseTally]:
