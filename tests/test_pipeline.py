@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from truceline import daily, desk, intake, picture, pipeline
-from truceline.errors import NotFoundError
+from truceline.errors import MissionError, NotFoundError
 from truceline.examples import SHIPPED
 from truceline.store import Book, Journal
 
@@ -73,6 +73,17 @@ def test_a_changed_mission_file_is_another_input(mission):
     second = pipeline.settle(mission, NOW + timedelta(hours=1))
     assert second.number == 2
     assert second.digest == first.digest
+
+
+def test_a_report_is_drawn_on_the_ground_its_edition_was_made_on(mission):
+    """Whoever changes the agreement settles first; a report never mixes an old picture with new rules."""
+    pipeline.settle(mission, NOW)
+    text = (mission / "agreement.toml").read_text()
+    (mission / "agreement.toml").write_text(text + "\n# changed\n")
+    with pytest.raises(MissionError, match="truceline settle"):
+        daily.report(mission, NOW)
+    pipeline.settle(mission, NOW + timedelta(hours=1))
+    assert daily.report(mission, NOW).edition == 2
 
 
 def test_a_cut_off_leaves_out_what_came_later(mission):

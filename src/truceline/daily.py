@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from truceline import report as reporting
-from truceline.errors import NotFoundError
+from truceline.errors import MissionError, NotFoundError
 from truceline.intake import JOURNAL, Progress, silent
 from truceline.mission import Mission, hashes
 from truceline.observation import ID
-from truceline.pipeline import BOOK, REPORTS, gazetteer, ground
+from truceline.pipeline import BOOK, REPORTS, gazetteer, ground, made
 from truceline.report.gather import of as rows_of
 from truceline.report.gather import within
 from truceline.report.today import of_other_days
@@ -68,6 +68,9 @@ def report(
         edition = book.latest()
         if edition is None:
             raise NotFoundError(f"{folder}: there is no picture yet; first: truceline run {folder}")
+        if hashes(folder, mission) != next(m.files for m in made(journal) if m.edition.number == edition.number):
+            changed = f"the mission's files have changed since edition {edition.number} was made"
+            raise MissionError(f"{folder}: {changed}; first: truceline settle {folder}")
         tables = {name: book.table(name) for name in ("events", "incidents", "findings", "cases", "line", "zones")}
         day = day or _last_day(mission, tables["events"])
         tables |= _findings_of(folder, mission, day, tables)

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,19 @@ class Ground(msgspec.Struct, frozen=True):
 
 
 def ground(folder: Path) -> Ground:
-    """Read the mission's agreement, line and gazetteer.
+    """The mission's agreement, line and gazetteer; read again only when one of its files has changed.
 
     Raises
     ------
     MissionError
         Naming the file and what is wrong in it.
     """
+    mission = Mission.load(folder)
+    return _ground(folder, tuple(sorted(hashes(folder, mission).items())))
+
+
+@lru_cache(maxsize=1)  # a run settles and then reports on the same ground; reading 50 dated lines takes seconds
+def _ground(folder: Path, _file_hashes: tuple[tuple[str, str], ...]) -> Ground:
     mission = Mission.load(folder)
     frame = mission.frame()
     line = None
@@ -146,10 +153,9 @@ def settle(
         observations, verdicts = _inputs(journal)
         made_from = {"observations": observations.num_rows, "verdicts": verdicts.num_rows}
         observations = _before(observations, until)
-        inputs, signed = (
-            inputs_digest(observations, configure(journal, folder, mission, made_at), until),
-            _digest(verdicts["leaf"].to_pylist()),
-        )
+        file_hashes = configure(journal, folder, mission, made_at)
+        inputs = inputs_digest(observations, file_hashes, until)
+        signed = _digest(verdicts["leaf"].to_pylist())
         latest = book.latest()
         if latest is not None and latest.inputs_digest == f"{inputs}+{signed}":
             _publish(folder, book, latest)
@@ -162,7 +168,7 @@ def settle(
         )
         _conclude(tables, verdicts, book if latest else None)
         edition = Edition(
-            number=max((made.edition.number for made in _made(journal)), default=0) + 1,
+            number=max((one.edition.number for one in made(journal)), default=0) + 1,
             cutoff=until,
             inputs_digest=f"{inputs}+{signed}",
             digest=picture.digest({name: tables[name] for name in DIGESTED}),
@@ -172,28 +178,29 @@ def settle(
             made_at=made_at,
             note=_remarks(tables["line"]),
         )
-        text = msgspec.json.encode(_Made(edition, **made_from)).decode()
-        made = {"what": "edition", "text": text, "received_at": made_at}
-        journal.append("configuration", pa.Table.from_pylist([made]))
+        text = msgspec.json.encode(Made(edition, files=file_hashes, **made_from)).decode()
+        entry = {"what": "edition", "text": text, "received_at": made_at}
+        journal.append("configuration", pa.Table.from_pylist([entry]))
         progress("keeping and publishing the picture", 0, None)
         book.put(edition, tables)
         _publish(folder, book, edition, tables)
         return edition
 
 
-class _Made(msgspec.Struct, frozen=True):
+class Made(msgspec.Struct, frozen=True):
     """What the journal says of an edition: itself, and how many of the journal's rows it was made from."""
 
     edition: Edition
     observations: int
     verdicts: int
+    files: dict[str, str]  # the mission's, by SHA-256
 
 
-def _made(journal: Journal) -> list[_Made]:
+def made(journal: Journal) -> list[Made]:
     """The editions that were made, the oldest first."""
     rows = journal.table("configuration", ["what", "text"])
     texts = rows.filter(pc.equal(rows["what"], "edition"))["text"].to_pylist()
-    return [msgspec.json.decode(text, type=_Made) for text in texts]
+    return [msgspec.json.decode(text, type=Made) for text in texts]
 
 
 def _inputs(journal: Journal) -> tuple[pa.Table, pa.Table]:
@@ -277,14 +284,14 @@ def rebuild(folder: Path, *, engine: Engine = fuse, progress: Progress = silent)
     mission = Mission.load(folder)
     told: list[dict[str, Any]] = []
     with Journal(folder / JOURNAL, write=True) as journal, Book(folder / BOOK) as book:
-        made = _made(journal)
+        all_made = made(journal)
         observations, verdicts = _inputs(journal)
         file_hashes = hashes(folder, mission)
         book.remove()
         tables: dict[str, pa.Table] = {}
         inputs = ""
-        for one in made:
-            progress(f"making edition {one.edition.number} again", len(told), len(made))
+        for one in all_made:
+            progress(f"making edition {one.edition.number} again", len(told), len(all_made))
             mine = _before(observations.slice(0, one.observations), one.edition.cutoff)
             now = inputs_digest(mine, file_hashes, one.edition.cutoff)
             row = {"number": one.edition.number, "digest": one.edition.digest, "again": None}
