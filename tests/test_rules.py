@@ -30,10 +30,11 @@ from a_picture import (
 from naive_rules import naive_judge
 from truceline.agreement import Agreement, Assumption, Clause, Exemption, Notice, Reading, Site, Zone
 from truceline.errors import MissionError
-from truceline.finding import FINDINGS
+from truceline.finding import CASES, FINDINGS, VERDICT
 from truceline.fuse.assumptions import CONFIDENCE
-from truceline.picture import digest
+from truceline.picture import ASSOCIATIONS, EVENTS, INCIDENTS, digest
 from truceline.rules import FLOOR, REGISTRY, judge, zones_table
+from truceline.rules.cases import cases
 from truceline.rules.sentences import noun, spoken, when
 from truceline.rules.subjects import UNSTATED, identity
 from truceline.weapons import Weapon, read
@@ -239,6 +240,12 @@ EVERYTHING = [
 ]
 
 
+EXEMPTIONS = [
+    Exemption(text="impacts", what=["explosion.impact"]),
+    Exemption(text="notified", what=["explosion", "uav"], notice=True),
+]
+
+
 def _clause_of(rule: str) -> Clause:
     more = {"due": DUE} if rule == "duty" else {"zone": "plant"}
     return a_clause(rule, **more)
@@ -293,17 +300,65 @@ def test_every_rule_finds_nothing_but_duties_in_an_empty_picture(rule: str) -> N
     assert found.num_rows == (4 if rule == "duty" else 0)
 
 
+def nothing_known(table: pa.Table, rows: list[bool]) -> pa.Table:
+    """The table, with nulls in every column that may have them where `rows` is true."""
+    mask = pa.array(rows, pa.bool_())
+    columns = []
+    for field, column in zip(table.schema, table.columns, strict=True):
+        values = column.to_pylist()
+        kept = [None if field.nullable and gone else v for v, gone in zip(values, mask.to_pylist(), strict=True)]
+        columns.append(pa.array(kept, field.type))
+    return pa.table(columns, table.schema)
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_nothing_fails_where_there_is_nothing_or_nothing_is_known(data: st.DataObject) -> None:
+    """No events, no incidents, either without the other, every null at once: findings, cases and the map's zones."""
+    rows = data.draw(st.lists(st.sampled_from(EVERYTHING), max_size=4))
+    events, incidents = a_picture(*rows)
+    gone = st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))
+    events, incidents = nothing_known(events, data.draw(gone)), nothing_known(incidents, data.draw(gone))
+    if data.draw(st.booleans()):
+        events = data.draw(st.sampled_from([events.slice(0, 0), EVENTS.empty_table(), events.combine_chunks()]))
+    if data.draw(st.booleans()):
+        incidents = data.draw(st.sampled_from([incidents.slice(0, 0), INCIDENTS.empty_table()]))
+    rule = data.draw(st.sampled_from(sorted(REGISTRY)))
+    zone = data.draw(st.sampled_from(["everywhere", "plant", "band", "towns"]))
+    clause = a_clause(
+        rule,
+        zone=zone,
+        exemption=data.draw(st.lists(st.sampled_from([*EXEMPTIONS, Exemption(text="", zone=zone)]), max_size=2)),
+        weapons=data.draw(st.sampled_from([[], ["mortar"]])),
+        due=data.draw(st.sampled_from([{}, DUE])) if rule == "duty" else {},
+    )
+    notices = [Notice(clause="2", party="b", text="", starts=t("2023-10-05T00:00"), zone=zone)]
+    towns = Zone(id="towns", kind="settlements", radius_km=2)
+    agreement = an_agreement(
+        clause,
+        zone=[PLANT, BAND, towns],
+        notice=notices if data.draw(st.booleans()) else [],
+        in_force_from=data.draw(st.sampled_from([None, t("2023-10-05T00:00"), UNTIL])),
+    )
+    line = data.draw(st.sampled_from([None, ALine({}), ALine({"2023-10-01": 0.0})]))
+    found = judge(events, incidents, agreement, line, FRAME, None, Path(), UNTIL)
+    assert found.schema == FINDINGS
+    found.validate(full=True)
+    known = {*incidents["incident_id"].to_pylist()}
+    assert all(row["subject_id"] in known or row["subject_kind"] == "duty" for row in found.to_pylist())
+    assert all("None" not in row["sentence"] and "nan" not in row["sentence"] for row in found.to_pylist())
+    opened = cases(found, incidents, events, ASSOCIATIONS.empty_table(), VERDICT.empty_table())
+    assert opened.schema == CASES
+    opened.validate(full=True)
+    layer = zones_table(agreement, line, FRAME, None, Path(), t("2023-10-05T00:00").date())
+    assert "towns" not in layer["id"].to_pylist()
+
+
 @pytest.mark.parametrize("rule", sorted(REGISTRY))
 def test_every_rule_has_its_verdict_table_in_its_docstring(rule: str) -> None:
     module = REGISTRY[rule]
     assert isinstance(module, ModuleType)
     assert "| concluded" in (module.__doc__ or "")
-
-
-EXEMPTIONS = [
-    Exemption(text="impacts", what=["explosion.impact"]),
-    Exemption(text="notified", what=["explosion", "uav"], notice=True),
-]
 
 
 @settings(deadline=None, max_examples=100)
