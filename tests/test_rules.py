@@ -775,6 +775,21 @@ def test_an_exemption_in_a_zone_covers_what_lies_in_it() -> None:
     assert barely["exemption"] is None  # a fortieth of its ellipse is nothing to be named
 
 
+def test_a_band_reaches_beyond_a_border_unless_the_agreement_exempts_what_lies_there() -> None:
+    """The border is due north, 10 km east of the line; the ground beyond it is named as an exemption."""
+    abroad = Zone(id="abroad", kind="polygon", coordinates=[[(37.635, 47), (39, 47), (39, 49), (37.635, 49)]])
+    rows = [an_event(east_m=5_000, place="here", **MORTAR), an_event(east_m=14_000, place="there", **MORTAR)]
+    line = ALine({"2023-01-01": 0.0})
+    for exemption, there in (([], 1.0), ([Exemption(text="beyond the border", zone="abroad")], 0.0)):
+        clause = a_clause("withdrawal", zone="band", exemption=exemption)
+        found = judged(an_agreement(clause, zone=[BAND, abroad]), *rows, line=line)
+        p = {
+            place: row["p_breach"] for place in ("here", "there") for row in found if f" {place} at " in row["sentence"]
+        }
+        assert p == pytest.approx({"here": 1.0, "there": there}, abs=1e-6)
+        assert [row["exemption"] for row in found].count("beyond the border") == 2 * len(exemption)
+
+
 # ---- severity ----
 
 
