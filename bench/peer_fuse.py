@@ -733,7 +733,8 @@ def event_table(table, s, terms, event, first, v, theatre) -> pd.DataFrame:
     out["release"] = np.array(RELEASES, object)[rank.groupby(event).max().to_numpy(int)]
     out["stream"] = table["stream"].to_numpy()[first]
     anchors = table["observation_id"].to_numpy()[first]
-    out["event_id"] = [sha256(b"event" + anchor).digest()[:16] for anchor in anchors]
+    digests = [sha256(b"event" + anchor).digest() for anchor in anchors]
+    out["event_id"], out["begins_id"] = [d[:16] for d in digests], [d[16:] for d in digests]
     return out
 
 
