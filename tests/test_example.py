@@ -172,10 +172,13 @@ class TestTheStory:
         # a patrol that states no probability is taken to be right with 0.9: nothing single it saw comes to more
         assert all(0.8 < p <= 0.9 for p in p_breach("3.1", "howitzers-b"))
 
-    def test_what_was_notified_is_no_likely_breach(self, p_breach):
-        assert not any(p and p > 0.5 for p in p_breach("5.1", "exercise-a"))
+    def test_what_was_notified_is_shown_and_no_likely_breach(self, told, p_breach):
+        """In both readings a finding, so that it is seen; the notice is named."""
+        assert all(p < 0.1 for p in p_breach("5.1", "exercise-a"))
         assert all(p > 0.8 for p in p_breach("5.2", "exercise-b"))
-        assert not any(p and p > 0.5 for p in p_breach("4.3", "helicopter-b"))
+        assert all(p < 0.1 for p in p_breach("4.3", "helicopter-b"))
+        named = {(row["clause"], row["exemption"].partition(" (")[0]) for row in told["findings"] if row["exemption"]}
+        assert named >= {("5.1", "notice of Party A"), ("4.3", "notice of Party B")}
 
     @pytest.mark.parametrize(
         ("clause", "name"),
