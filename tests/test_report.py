@@ -10,8 +10,7 @@ import pytest
 
 from an_edition import DAY, NOON, Edition, a_busy_day, a_mission, an_agreement, an_id, everything
 from truceline.mission import Source
-from truceline.report import FORMATS, Provenance, Report, write
-from truceline.report import summary as saying
+from truceline.report import FORMATS, Provenance, Report, saying, write
 from truceline.report.document import document
 from truceline.terminal import explanation
 
@@ -156,7 +155,10 @@ def test_a_silent_source_is_told_of_with_its_last_record() -> None:
     edition.incident("press speaks")
     edition.observations += [("viirs", NOON - timedelta(days=d)) for d in (3, 4, 5)]
     text = everything(edition.report())
-    assert "Source viirs was silent in this period (median day: 1); its last record is of 2023-10-01" in text
+    assert (
+        "Source viirs was silent in this period (median day: 1); its last record is of 12:00 1 October 2023 EEST"
+        in text
+    )
 
 
 def test_a_source_that_never_spoke_is_told_of() -> None:
@@ -365,7 +367,7 @@ def test_the_summary_names_every_clause_more_likely_than_not_broken() -> None:
         "npp No fire at nuclear plants, 1 (0.80)." in said
     )
     assert (
-        "Clauses that incidents more likely than not breach (uncalibrated): 2 Ban on firing, 2 (up to 0.90); "
+        "By clause, incidents more likely than not a breach (uncalibrated): 2 Ban on firing, 2 (up to 0.90); "
         "7 Repair window, 1 (0.93)." in said
     )
     assert (
@@ -409,6 +411,16 @@ def test_a_time_that_is_known_well_is_its_best_estimate(minutes: list[tuple[int,
         event |= {"at": when, "at_from": when - error, "at_until": when + error}
     row = edition.report().incidents[0]
     assert saying.time_of(row, KYIV).replace("\u00a0", " ") == words
+
+
+def test_an_incident_s_time_is_that_of_the_events_that_name_it() -> None:
+    """A shelling from 12:00 to 13:00 and the barn that burns till evening: the table says when it was shelled."""
+    edition = Edition()
+    edition.incident("a", events=5, at_from=None, at_until=None)
+    for event in edition.rows["event"][2:]:
+        event["what"] = "fire"
+    row = edition.report().incidents[0]
+    assert saying.time_of(row, KYIV).replace("\u00a0", " ") == "4 Oct, 12:00–13:00"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from rich.tree import Tree
 
 from truceline.daily import Written
 from truceline.intake import Ingested
-from truceline.report.summary import share
+from truceline.report.saying import share
 from truceline.store import Edition
 
 _MOST_REASONS = 6

@@ -135,6 +135,7 @@ def build(
         erratum=None,
         attributions=_attributions(mission),
         movement=movement,
+        readers={party.id: party.name for party in agreement.party},
         exempt=tally.exempt(agreement, [*others, *fires], of_incidents, now),
         map=svg.draw(frame, line, picture["zones"], others, fires, gazetteer),
     )

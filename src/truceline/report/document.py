@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from truceline.report import summary, tables
+from truceline.report import saying, summary, tables
 from truceline.report.model import Report
 from truceline.report.tables import Table
 
@@ -55,13 +55,13 @@ def document(report: Report) -> Document:
 def _facts(report: Report) -> list[tuple[str, str]]:
     zone = ZoneInfo(report.zone)
     hours = round((report.ends - report.begins).total_seconds() / 3600)
-    period = f"{summary.moment(report.begins, zone)} to {summary.moment(report.ends, zone)}"
+    period = f"{saying.moment(report.begins, zone)} to {saying.moment(report.ends, zone)}"
     if hours != 24:
         period += f" ({hours} hours: clocks changed)"
     as_of = report.provenance.as_of or report.ends
     return [
         ("Reporting period", period),
-        ("Based on information received as of", summary.moment(as_of, zone)),
+        ("Based on information received as of", saying.moment(as_of, zone)),
         ("Agreement", report.agreement),
         ("Edition, release", f"{report.provenance.edition}, for the {report.release} alone"),
     ]
@@ -100,10 +100,10 @@ def _sections(report: Report) -> list[Section | None]:
         _clauses(report),
         _casualties(report),
         _filled("protected", "Protected sites", tables.sites(report)),
-        _fires(report),
+        _filled("other", "Duties and other findings", tables.duties(report)),
         _filled("exempt", "Notified and exempt", tables.exempt(report)),
         _movement(report),
-        _filled("other", "Duties and other findings", tables.duties(report)),
+        _fires(report),
         Section(
             "unseen",
             "What could not be seen",
@@ -145,11 +145,11 @@ def _fires(report: Report) -> Section:
     told = report.fires
     said = [summary.fires(told)]
     if told.expected_conflict is not None:
-        models, expected = ", ".join(told.models), summary.number(round(told.expected_conflict, 1))
+        models, expected = ", ".join(told.models), saying.number(round(told.expected_conflict, 1))
         said.append(
-            f"By the model “{models}”, {expected} of {summary.plural(told.incidents, 'group')} of fires are expected "
+            f"By the model “{models}”, {expected} of {saying.plural(told.incidents, 'group')} of fires are expected "
             "to have been caused by the conflict; which of them is not known, and the model has not been compared with "
-            f"truth. Summed radiative power: {summary.number(round(told.frp_mw))} MW."
+            f"truth. Summed radiative power: {saying.number(round(told.frp_mw))} MW."
         )
     return Section(
         "fires", "Fires seen by satellite", paragraphs=said, tables=[tables.fires(report)] if told.rows else []
@@ -161,28 +161,29 @@ def _other_accounts(report: Report) -> list[str]:
         return []
     are = "is" if report.notices == 1 else "are"
     return [
-        f"Beside these there {are} {summary.plural(report.notices, 'warning or account', 'warnings and accounts')} of "
+        f"Beside these there {are} {saying.plural(report.notices, 'warning or account', 'warnings and accounts')} of "
         "nothing physical (alerts, detentions, statements), which no rule counts."
     ]
 
 
 def _method(report: Report) -> list[str]:
-    readings = sorted({held.reading for row in report.incidents for held in row.held})
+    readings = [report.readers.get(r, r) for r in sorted({h.reading for row in report.incidents for h in row.held})]
     said = [
         f"Counting. {report.counting.sentence} The figure for the previous reporting period is counted by the same "
         "rule from the same edition.",
         "Probability. How likely it is that the incident is a breach of the clause as a party reads it: that the "
         "occurrence was what the sources say, that it lay in the clause's zone, that the clause binds there and then. "
         "It is uncalibrated: it has not been compared with truth. Two numbers are the least and the greatest over "
-        "the parties' readings" + (f" ({', '.join(readings)})." if readings else "."),
+        "the parties' readings" + (f" ({', '.join(readings)})." if readings else ".") + " An incident that went on "
+        "from another day is named and judged by its events of this one; truceline explain tells of the whole.",
         "Places. The nearest settlement of the gazetteer; distances from its middle. Regions are those of the nearest "
         "settlement. Ellipses on the map hold the place with a probability of 39 % (one sigma).",
         f"Attribution. Undetermined throughout. {LIMITS}",
     ]
     if report.line_length_km is not None and report.line_tolerance_m is not None:
         said.append(
-            f"Line of contact. {summary.number(round(report.line_length_km))} km long at a tolerance of "
-            f"{summary.number(report.line_tolerance_m)} m; a length means nothing without its tolerance."
+            f"Line of contact. {saying.number(round(report.line_length_km))} km long at a tolerance of "
+            f"{saying.number(report.line_tolerance_m)} m; a length means nothing without its tolerance."
         )
     return said
 

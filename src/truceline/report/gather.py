@@ -21,6 +21,9 @@ ORIGINS = ("explosion.outgoing", "muzzle_flash", "weapon", "ground.build_up", "g
 #: A grid of about 1.1 km by 1.1 km in the theatre's latitudes: nodes no nearer than law 6 asks.
 COARSE_LAT_DEG, COARSE_LON_DEG = 0.01, 0.015
 
+#: Which family of events names an incident: the act before the fire it left, as fusing has it.
+LEADING = ("impulse", "ground", "air", "weapon", "sea", "notice", "fire")
+
 #: An interval up to this is told by its best time alone, and with "about" from the lesser on: patrols write the
 #: minute and mean a few, several who heard the same differ by ten. Assumption.
 KNOWN, WELL_KNOWN = timedelta(minutes=30), timedelta(minutes=10)
@@ -53,8 +56,9 @@ def by_incident(events: pa.Table) -> dict[bytes, Row]:
     Casualties are the greatest stated: accounts of an episode repeat each other's.
     """
     counted = events.append_column("most", pc.coalesce(events["count_max"], events["count"]))
+    names_it = leading(events)
     for name, column in told(events).items():
-        counted = counted.append_column(name, column)
+        counted = counted.append_column(name, pc.if_else(names_it, column, None))
     grouped = counted.group_by("incident_id").aggregate(
         [
             *((name, "sum") for name in ("count", "most", "frp_mw", "observations")),
@@ -70,6 +74,18 @@ def by_incident(events: pa.Table) -> dict[bytes, Row]:
         ]
     )
     return {row["incident_id"]: row for row in grouped.to_pylist()}
+
+
+def leading(events: pa.Table) -> pa.Array:
+    """Whether each event is of the foremost family of its incident's events: one of those that name it."""
+    words = pc.unique(events["what"]).to_pylist()
+    ranks = np.array([LEADING.index(term(what).family) for what in words], np.int64)
+    rank = ranks[pc.index_in(events["what"], value_set=pa.array(words, pa.string())).to_numpy()]
+    ids = events["incident_id"].combine_chunks().dictionary_encode()
+    codes = ids.combine_chunks().indices if isinstance(ids, pa.ChunkedArray) else ids.indices
+    least = np.full(len(codes) + 1, len(LEADING))
+    np.minimum.at(least, codes.to_numpy(), rank)
+    return pa.array(rank == least[codes.to_numpy()])
 
 
 def told(events: pa.Table) -> dict[str, pa.Array]:

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 
-from truceline.report import summary
+from truceline.report import saying
 from truceline.report.model import Incident, Report
 
 CSV_COLUMNS = (
@@ -38,7 +38,7 @@ def violations_csv(report: Report) -> str:
 
 
 def _clauses(row: Incident) -> list[str]:
-    return [clause for clause, _ in summary.by_clause(row.held)]
+    return [clause for clause, _ in saying.by_clause(row.held)]
 
 
 def _plain(value: object) -> object:

@@ -90,7 +90,8 @@ class Incident(Struct, frozen=True):
     p_conflict_model: str | None
     p_breach: Probability | None  # the greatest over clauses in force and readings
     held: list[Held]
-    told_from: datetime | None = None  # as the table says it: best times where they are known well, else the interval
+    # As the table says it, of the events that name it: best times where they are known well, else the interval.
+    told_from: datetime | None = None
     told_until: datetime | None = None
     about: bool = False  # one of these best times is good to several minutes only
     follows: str | None = None  # of a fire, what of its incident went before this day: "explosion of 14 March"
@@ -280,3 +281,4 @@ class Report(Struct, frozen=True):
     summary: list[str] = []
     movement: list[Account] = []
     exempt: list[Exempt] = []
+    readers: dict[str, str] = {}  # who reads the clauses: names by id

@@ -1,7 +1,6 @@
-"""The report's sentences, and how numbers, times and probabilities are said in it."""
+"""The report's sentences."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from truceline.places import listed
@@ -11,20 +10,15 @@ from truceline.report.model import (
     ClauseTally,
     Duty,
     Erratum,
-    Exempt,
     Fires,
-    Held,
-    Incident,
     Report,
     Source,
     Tally,
 )
+from truceline.report.saying import LIKELY, day_of, minute, moment, number, people, plural, share, stated
 
 #: Regions that get a sentence of their own; the others are summed up in one.
 REGIONS_TOLD = 6
-
-#: Above this it is "more likely than not".
-LIKELY = 0.5
 
 #: Refusals of access and interferences named in the summary.
 HINDRANCES_TOLD = 4
@@ -33,110 +27,6 @@ HINDRANCES_TOLD = 4
 THIN = 0.25
 
 NOT_NONE = "This does not mean that none occurred: what sources could have seen in this period has not been assessed."
-
-
-# ---- how things are said -------------------------------------------------------------------------------------------
-
-
-def number(value: float | int | None) -> str:
-    """1528 as "1,528"; an em dash for None."""
-    if value is None:
-        return "—"
-    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
-
-
-def share(value: float | None) -> str:
-    """A probability with two decimals; never 0 or 1: nothing here is certain before it is calibrated."""
-    if value is None:
-        return "—"
-    if value < 0.005:
-        return "<0.01"
-    return ">0.99" if value >= 0.995 else f"{value:.2f}"
-
-
-def plural(n: int, one: str, many: str = "") -> str:
-    """ "1 incident", "1,200 incidents"."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
-def people(n: int) -> str:
-    """ "1 person", "3 people"."""
-    return plural(n, "person", "people")
-
-
-def moment(at: datetime, zone: ZoneInfo) -> str:
-    """ "19:30 4 October 2023 EEST"."""
-    local = at.astimezone(zone)
-    return f"{local:%H:%M} {local.day} {local:%B %Y} {local.tzname()}"
-
-
-def time_of(row: Incident | Account | Exempt, zone: ZoneInfo) -> str:
-    """When an incident was, as the tables say it: "15 Mar, 10:40", "15 Mar, about 12:15", "14 Mar, 23:23–23:37"."""
-    return interval(row.told_from, row.told_until, zone, "about " if row.about else "")
-
-
-def interval(first: datetime | None, last: datetime | None, zone: ZoneInfo, about: str = "") -> str:
-    """When: "4 Oct, 14:05", "4 Oct, 14:00–16:30", "4 Oct, time not stated"; to the nearest minute.
-
-    Day and time are held together by no-break spaces: a line may break only between begin and end.
-    """
-    if first is None or last is None:
-        return "not stated"
-    a, b = _minute(first.astimezone(zone)), _minute(last.astimezone(zone))
-    about = about.replace(" ", "\u00a0")
-    if a == b:
-        return f"{_day(a)},\u00a0{about}{a:%H:%M}"
-    # A whole local day, whatever its length: sources that give a date alone.
-    if a.hour == a.minute == 0 and timedelta(hours=22) < b - a <= timedelta(hours=26):
-        return f"{_day(a)}, time not stated"
-    if a.date() == b.date():
-        return f"{_day(a)},\u00a0{about}{a:%H:%M}–{b:%H:%M}"
-    return f"{_day(a)},\u00a0{about}{a:%H:%M} – {_day(b)},\u00a0{b:%H:%M}"
-
-
-def _minute(at: datetime) -> datetime:
-    return (at + timedelta(seconds=30)).replace(second=0, microsecond=0)
-
-
-def _day(at: datetime) -> str:
-    return f"{at.day}\u00a0{at:%b}"
-
-
-def stated(count: int | None, most: int | None) -> str:
-    """The number of rounds as the table says it: "15–20", "4", "not stated"."""
-    if count is None and most is None:
-        return "not stated"
-    least = count if count is not None else most
-    most = most if most is not None else least
-    return number(least) if least == most else f"{number(least)}–{number(most)}"
-
-
-def distance(metres: float | None, coarse: bool = False) -> str:
-    """To the line of contact: "0.8 km", "14 km"; where `coarse`, "less than 1 km" or whole kilometres."""
-    if metres is None:
-        return "—"
-    km = abs(metres) / 1000
-    if coarse:
-        return f"about {km:,.0f} km" if km >= 1 else "less than 1 km"
-    return f"{km:.1f} km" if km < 10 else f"{km:,.0f} km"
-
-
-def by_clause(held: Sequence[Held]) -> list[tuple[str, str]]:
-    """The clauses an incident is held against and the probability of a breach, most probable first, each once.
-
-    Where readings differ, the least and the greatest; readings in which the clause was not in force do not count.
-    """
-    given: dict[str, list[float]] = {}
-    for one in held:
-        found = given.setdefault(one.clause, [])
-        p = one.p()
-        if p is not None:
-            found.append(p)
-    said = []
-    for clause, found in sorted(given.items(), key=lambda item: (-max(item[1], default=-1.0), item[0])):
-        low, high = share(min(found, default=None)), share(max(found, default=None))
-        said.append((clause, "not in force" if not found else high if low == high else f"{low}–{high}"))
-    return said
 
 
 # ---- the summary ---------------------------------------------------------------------------------------------------
@@ -158,7 +48,9 @@ def bullets(report: Report) -> list[str]:
     if report.movement:
         said.append(movement(report.movement))
     said.append(fires(report.fires))
-    said += [silence(source) for source in report.sources if source.silent and not source.never][:3]
+    said += [silence(source, ZoneInfo(report.zone)) for source in report.sources if source.silent and not source.never][
+        :3
+    ]
     said.append("Coverage is not assessed: fewer records do not mean fewer violations.")
     return said
 
@@ -186,7 +78,7 @@ def _caveats(totals: Tally, rule: str) -> list[str]:
         said.append(f"{plural(totals.unnumbered, 'event')} whose number no source gives, counted as one each")
     if totals.not_countable and totals.counted:
         said.append(f"{plural(totals.not_countable, 'event')} of kinds that the rule {rule} does not count")
-    return [f"In all regions: {listed(said)}."] if said else []
+    return [f"In all regions: {'; '.join(said)}."] if said else []
 
 
 def bounds(tally: Tally) -> str:
@@ -260,7 +152,7 @@ def _likely(report: Report) -> list[str]:
             "At protected sites, incidents more likely than not a breach",
             [t for t in likely if t.rule == "protected_site"],
         ),
-        ("Clauses that incidents more likely than not breach", [t for t in likely if t.rule != "protected_site"]),
+        ("By clause, incidents more likely than not a breach", [t for t in likely if t.rule != "protected_site"]),
     ):
         parts = [_tallied(tally) for tally in tallies]
         if parts:
@@ -283,8 +175,8 @@ def owed(duty: Duty, zone: ZoneInfo) -> str:
     text = f"{duty.clause} {duty.title}" + (f", {duty.owed_by}" if duty.owed_by else "")
     if duty.due_at is None:
         return text
-    due = _minute(duty.due_at.astimezone(zone))
-    return f"{text}, due {_day(due)},\u00a0{due:%H:%M}"
+    due = minute(duty.due_at.astimezone(zone))
+    return f"{text}, due {day_of(due)},\u00a0{due:%H:%M}"
 
 
 def movement(rows: Sequence[Account]) -> str:
@@ -315,13 +207,13 @@ def fires(told: Fires) -> str:
     return text
 
 
-def silence(source: Source) -> str:
+def silence(source: Source, zone: ZoneInfo) -> str:
     """That a source was silent, or thin, and when it last spoke."""
     usual = "" if source.median_per_day is None else f" (median day: {number(source.median_per_day)})"
     if source.never:
         return f"Source {source.source} has given no record up to the end of this period."
-    last = f"{source.last_at:%Y-%m-%d %H:%M} UTC"
-    if source.silent:
+    if source.silent and source.last_at is not None:
+        last = moment(source.last_at, zone)
         return f"Source {source.source} was silent in this period{usual}; its last record is of {last}."
     return f"Source {source.source} gave {plural(source.records, 'record')}{usual}."
 
@@ -340,7 +232,7 @@ def unseen(report: Report) -> list[str]:
         "Coverage is not assessed: which places satellites passed over, under which cloud, and where people could "
         "have heard or seen something is not part of this report. No record of a place means no record, not no event."
     ]
-    said += [silence(source) for source in report.sources if source.silent or is_thin(source)]
+    said += [silence(source, ZoneInfo(report.zone)) for source in report.sources if source.silent or is_thin(source)]
     if not any(source.silent for source in report.sources):
         said.append("No source was silent in this period.")
     if report.line_date is None:

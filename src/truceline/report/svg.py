@@ -17,7 +17,7 @@ from truceline.frame import Frame
 from truceline.places import VIEWPOINT, Gazetteer, basemap
 from truceline.report.labels import Labels
 from truceline.report.model import Incident, Map
-from truceline.report.summary import plural
+from truceline.report.saying import plural
 
 WIDTH, HEIGHT = 1000.0, 720.0
 LEGEND = 74.0

@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from truceline.report import summary
+from truceline.report import saying, summary
 from truceline.report.model import Account, Casualty, Exempt, Incident, Report
 
 #: Rows of the violations table in HTML and PDF: about five pages of A4. The CSV has them all.
@@ -49,7 +49,8 @@ def violations(report: Report) -> Table:
         )
     return Table(
         id="violations",
-        caption=f"Table of possible violations. {report.counting.sentence}",
+        caption="Possible violations by region and time; numbers as sources state them. Of an incident with several "
+        "kinds of event, observation and time are those of the act, not of what followed it.",
         columns=[
             "No.",
             "Source",
@@ -68,11 +69,11 @@ def violations(report: Report) -> Table:
                 f"{', '.join(row.sources)}\n{row.incident_id[:SHOWN]}",
                 _location(row),
                 row.means or "not stated",
-                summary.stated(row.count, row.count_max),
+                saying.stated(row.count, row.count_max),
                 row.observation,
                 row.description or "undetermined",
                 row.weapon or "undetermined",
-                summary.time_of(row, zone),
+                saying.time_of(row, zone),
                 _clauses(row),
             ]
             for row in shown
@@ -85,7 +86,7 @@ def violations(report: Report) -> Table:
 def _location(row: Incident) -> str:
     text = _where(row)
     if row.line_distance_m is not None:
-        text += f"\n{summary.distance(row.line_distance_m, row.coarse)} from the line"
+        text += f"\n{saying.distance(row.line_distance_m, row.coarse)} from the line"
     return text
 
 
@@ -95,7 +96,7 @@ def _where(row: Incident | Account | Exempt) -> str:
 
 def _clauses(row: Incident) -> str:
     """Clauses with their probability, the most likely first, and the state of the cases where people have begun."""
-    held = summary.by_clause(row.held)
+    held = saying.by_clause(row.held)
     states = sorted({held.state for held in row.held} - {"alleged"})
     states += ["may be exempt"] if any(held.exemption for held in row.held) else []
     text = "; ".join(f"{clause}: {p}" for clause, p in held[:MOST_CLAUSES])
@@ -109,12 +110,12 @@ def regions(report: Report) -> Table:
         [
             tally.region or "no region known",
             summary.bounds(tally),
-            summary.number(tally.explosions),
-            summary.number(tally.unnumbered),
-            summary.number(tally.incidents),
-            summary.number(tally.not_countable),
-            summary.number(tally.previous),
-            summary.number(tally.previous_incidents),
+            saying.number(tally.explosions),
+            saying.number(tally.unnumbered),
+            saying.number(tally.incidents),
+            saying.number(tally.not_countable),
+            saying.number(tally.previous),
+            saying.number(tally.previous_incidents),
         ]
         for tally in [*report.regions, report.totals]
     ]
@@ -156,10 +157,10 @@ def clauses(report: Report) -> Table:
             [
                 tally.clause,
                 tally.title,
-                summary.number(tally.incidents),
-                summary.number(tally.previous),
-                summary.number(tally.likely),
-                summary.share(tally.greatest),
+                saying.number(tally.incidents),
+                saying.number(tally.previous),
+                saying.number(tally.likely),
+                saying.share(tally.greatest),
                 tally.in_force,
             ]
             for tally in report.clauses
@@ -192,7 +193,7 @@ def casualties(report: Report) -> Table:
 
 def _people(row: Casualty, of: str) -> str:
     differ = summary.disagreement(row, of)
-    return summary.number(getattr(row, of)) + (f"\n{differ}" if differ else "")
+    return saying.number(getattr(row, of)) + (f"\n{differ}" if differ else "")
 
 
 def sites(report: Report) -> Table:
@@ -213,9 +214,9 @@ def sites(report: Report) -> Table:
             [
                 row.place,
                 row.observation,
-                summary.time_of(row, zone),
+                saying.time_of(row, zone),
                 best.clause,
-                summary.share(p),
+                saying.share(p),
                 row.incident_id[:SHOWN],
             ]
             for p, row, best in rows[:MOST_FIRES]
@@ -249,9 +250,9 @@ def fires(report: Report) -> Table:
             [
                 _where(row) + (f"\nafter the {row.follows}" if row.follows else ""),
                 "—" if row.frp_mw is None else f"{row.frp_mw:,.1f}",
-                summary.distance(row.line_distance_m),
-                summary.time_of(row, zone),
-                summary.share(row.p_conflict),
+                saying.distance(row.line_distance_m),
+                saying.time_of(row, zone),
+                saying.share(row.p_conflict),
                 row.incident_id[:SHOWN],
             ]
             for row in shown.values()
@@ -277,7 +278,7 @@ def movement(report: Report) -> Table:
                 _where(row),
                 summary.words(row),
                 row.means or "not stated",
-                summary.time_of(row, zone),
+                saying.time_of(row, zone),
                 ", ".join(row.sources),
                 row.incident_id[:SHOWN],
             ]
@@ -299,10 +300,10 @@ def exempt(report: Report) -> Table:
                 f"{row.clause} {row.title}",
                 f"{row.observation}\n{row.incident_id[:SHOWN]}",
                 _where(row),
-                summary.time_of(row, zone),
+                saying.time_of(row, zone),
                 row.exemption,
                 row.reading,
-                summary.share(row.p_breach),
+                saying.share(row.p_breach),
             ]
             for row in report.exempt
         ],
@@ -312,6 +313,7 @@ def exempt(report: Report) -> Table:
 
 def sources(report: Report) -> Table:
     """How each source spoke."""
+    zone = ZoneInfo(report.zone)
     journal = {count.source: count for count in report.journal}
     rows = []
     for source in report.sources:
@@ -320,10 +322,10 @@ def sources(report: Report) -> Table:
         rows.append(
             [
                 source.source,
-                summary.number(source.records),
-                summary.number(source.median_per_day),
-                f"{source.last_at:%Y-%m-%d %H:%M} UTC" if source.last_at else "never",
-                *(summary.number(n) for n in whole),
+                saying.number(source.records),
+                saying.number(source.median_per_day),
+                saying.moment(source.last_at, zone) if source.last_at else "never",
+                *(saying.number(n) for n in whole),
             ]
         )
     return Table(
@@ -348,7 +350,7 @@ def duties(report: Report) -> Table:
             [
                 "\n".join(part for part in (summary.owed(duty, zone), "; ".join(duty.why)) if part),
                 duty.reading,
-                summary.share(duty.p_breach),
+                saying.share(duty.p_breach),
                 duty.finding_id[:SHOWN],
             ]
             for duty in report.duties

@@ -13,7 +13,7 @@ from truceline.observation import TIME, term, to_numpy
 from truceline.places import Gazetteer, listed
 from truceline.report import gather
 from truceline.report.model import Account, Casualty, ClauseTally, Duty, Exempt, Fires, Incident, Stated, Tally
-from truceline.report.summary import LIKELY, share
+from truceline.report.saying import LIKELY, share
 
 #: Fires this near to the line are told of apart: the reach of most of what is fired at it. Assumption.
 NEAR_KM = 5.0
@@ -300,12 +300,17 @@ def duties(findings: pa.Table, agreement: Agreement, ends: datetime) -> list[Dut
                 p_breach=p,
                 owed_by=names.get(owner),
                 due_at=first["first_breach_from"] if first["subject_kind"] == "duty" else None,
-                why=[f"{f['name']} {share(f['value'])}" for f in first["factors"] or [] if f["value"] is not None]
-                if first["subject_kind"] == "duty"
-                else [],
+                why=_why(first["factors"] or []) if first["subject_kind"] == "duty" else [],
             )
         )
     return out
+
+
+def _why(factors: Sequence[gather.Row]) -> list[str]:
+    """The first factor, and of the others those that take something away."""
+    known = [factor for factor in factors if factor["value"] is not None]
+    told = known[:1] + [factor for factor in known[1:] if factor["value"] < 0.995]
+    return [f"{factor['name']} {share(factor['value'])}" for factor in told]
 
 
 def _readings(names: Sequence[str], of: int) -> str:

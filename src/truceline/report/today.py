@@ -8,11 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from truceline.observation import term
-
-Row = dict[str, Any]
-
-#: Which family of a day's events names an incident: the act before the fire it left (as fusing has it).
-LEADING = ("impulse", "ground", "air", "weapon", "sea", "notice", "fire")
+from truceline.report.gather import LEADING, Row
 
 #: What a day's events say anew of an incident when they are not all of it, or not of its leading kind.
 _SAID = ("means", "description", "weapon")
