@@ -48,6 +48,7 @@ Table = Literal[
     "cases",
     "lineage",
     "line",
+    "zones",
 ]
 
 

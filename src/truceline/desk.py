@@ -163,7 +163,18 @@ def export(folder: Path, name: str, form: str, path: Path, edition: int | None =
     StoreError
         When the table cannot be written so: GeoJSON of a table without positions.
     """
-    return write_table(table(folder, name, edition), path, form, name)
+    rows = table(folder, name, edition)
+    if form == "geojson" and "subject_id" in rows.column_names:
+        rows = _placed(rows, table(folder, "incidents", edition))
+    return write_table(rows, path, form, name)
+
+
+def _placed(rows: pa.Table, incidents: pa.Table) -> pa.Table:
+    """Findings or cases with the position of their incident; null for duties."""
+    at = pc.index_in(rows["subject_id"].cast(pa.binary()), value_set=incidents["incident_id"].cast(pa.binary()))
+    for name in ("lon", "lat"):
+        rows = rows.append_column(name, incidents[name].take(at))
+    return rows
 
 
 def verify(folder: Path) -> dict[str, Any]:
