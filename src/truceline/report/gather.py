@@ -77,15 +77,19 @@ def by_incident(events: pa.Table) -> dict[bytes, Row]:
 
 
 def leading(events: pa.Table) -> pa.Array:
-    """Whether each event is of the foremost family of its incident's events: one of those that name it."""
+    """Whether each event is one that names its incident and tells its time: of the foremost family of its events,
+    and not known to the day alone where another of these is known better."""
     words = pc.unique(events["what"]).to_pylist()
     ranks = np.array([LEADING.index(term(what).family) for what in words], np.int64)
     rank = ranks[pc.index_in(events["what"], value_set=pa.array(words, pa.string())).to_numpy()]
-    ids = events["incident_id"].combine_chunks().dictionary_encode()
-    codes = ids.combine_chunks().indices if isinstance(ids, pa.ChunkedArray) else ids.indices
-    least = np.full(len(codes) + 1, len(LEADING))
-    np.minimum.at(least, codes.to_numpy(), rank)
-    return pa.array(rank == least[codes.to_numpy()])
+    width = pc.subtract(pc.coalesce(events["at_until"], events["at"]), pc.coalesce(events["at_from"], events["at"]))
+    vague = pc.fill_null(pc.greater_equal(width, pa.scalar(WIDE, pa.duration("us"))), False)
+    rank = 2 * rank + np.asarray(vague)
+    known = pc.unique(events["incident_id"])
+    codes = pc.index_in(events["incident_id"], value_set=known).to_numpy()
+    least = np.full(len(known), 2 * len(LEADING))
+    np.minimum.at(least, codes, rank)
+    return pa.array(rank == least[codes])
 
 
 def told(events: pa.Table) -> dict[str, pa.Array]:

@@ -178,7 +178,7 @@ class Exempt(Struct, frozen=True):
     incident_id: str
     clause: str
     title: str
-    observation: str  # what was done, in the words of the violations table
+    observation: str  # what was done: "a live-fire exercise"
     place: str
     region: str
     told_from: datetime | None

@@ -128,9 +128,11 @@ def _casualties(report: Report) -> list[str]:
         if rows:
             word = "Confirmed" if confirmed else "Reported by sources, not confirmed"
             differ = sum(row.disputed() for row in rows)
-            up_to, but = ("up to ", f"; sources differ on {differ:,} of them") if differ else ("", "")
-            incidents = plural(len(rows), "incident")
-            said.append(f"{word}: {up_to}{people(killed)} killed and {injured:,} injured, in {incidents}{but}.")
+            but = f"; sources differ on {differ:,} of them" if differ else ""
+            hurt = [(n, how) for n, how in ((killed, "killed"), (injured, "injured")) if n]
+            told = [f"{people(n) if not i else f'{n:,}'} {how}" for i, (n, how) in enumerate(hurt)]
+            up_to = "up to " if differ else ""
+            said.append(f"{word}: {up_to}{' and '.join(told)}, in {plural(len(rows), 'incident')}{but}.")
     return said
 
 

@@ -4,6 +4,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from truceline.observation import term
 from truceline.report import saying, summary
 from truceline.report.model import Account, Casualty, Exempt, Incident, Report
 
@@ -70,7 +71,7 @@ def violations(report: Report) -> Table:
                 _location(row),
                 row.means or "not stated",
                 saying.stated(row.count, row.count_max),
-                row.observation,
+                _observed(row),
                 row.description or "undetermined",
                 row.weapon or "undetermined",
                 saying.time_of(row, zone),
@@ -92,6 +93,12 @@ def _location(row: Incident) -> str:
 
 def _where(row: Incident | Account | Exempt) -> str:
     return row.place if not row.region else f"{row.place} ({row.region})"
+
+
+def _observed(row: Incident) -> str:
+    """The OSCE's word; of forces, which are many things, also what they did."""
+    known = term(row.what)
+    return f"{row.observation}\n{known.meaning}" if known.family == "ground" and "." in row.what else row.observation
 
 
 def _clauses(row: Incident) -> str:

@@ -199,7 +199,7 @@ def exempt(agreement: Agreement, rows: Iterable[Incident], findings: pa.Table, n
                 incident_id=name,
                 clause=clause,
                 title=titles.get(clause, clause),
-                observation=term(event["what"]).osce,
+                observation=term(event["what"]).meaning,
                 place=incident.place,
                 region=incident.region,
                 told_from=begin,
