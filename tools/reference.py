@@ -1,10 +1,14 @@
-"""Write docs/reference/ from the code: the commands, the tables and their columns, the terms.
+"""Write docs/reference/ from the code (commands, tables, terms), and into the README what the demo prints.
 
 python tools/reference.py          write
 python tools/reference.py --check  exit 1 when what is written is not what the code says
 """
 
+import os
+import re
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +16,8 @@ import pyarrow as pa
 from truceline import cli, finding, observation, picture
 from truceline.columns import DESCRIPTIONS, TABLES
 
-FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+README = Path(__file__).parents[1] / "README.md"
+FOLDER = README.parent / "docs" / "reference"
 SCHEMAS = {
     "observations": observation.CORE,
     "duplicates": observation.DUPLICATE,
@@ -63,6 +68,24 @@ def terms() -> str:
     return "\n".join(pages) + "\n"
 
 
+def readme() -> str:
+    """The README with what `truceline demo` prints today; the digest, which any change of code changes, left out."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "truceline.cli", "demo", "demo"]
+        environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
+        shown = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
+    lines = [line.rstrip() for line in shown.splitlines()]
+    first, rest = lines.index(next(x for x in lines if x.startswith("  rejected"))), lines.index("")
+    lines[first:rest] = [*lines[first : first + 2], "  ..."]
+    findings = next(i for i, line in enumerate(lines) if line.startswith("Findings most"))
+    evidence = next(i for i, line in enumerate(lines) if line.startswith("Evidence"))
+    lines[findings + 2 : evidence - 1] = ["  ..."]
+    said = re.sub(r"digest [0-9a-f]{16}", "digest ...", "\n".join(lines))
+    text = README.read_text()
+    before, mark, after = text.partition("<!-- demo -->\n```\n")
+    return before + mark + said + "\n" + after[after.index("```") :]
+
+
 def _type(kind: pa.DataType) -> str:
     return str(kind).replace("|", "/").replace("fixed_size_binary", "bytes").replace("timestamp[us, tz=UTC]", "time")
 
@@ -70,10 +93,11 @@ def _type(kind: pa.DataType) -> str:
 def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     stale = []
-    for name, text in (("commands.md", commands()), ("tables.md", tables()), ("terms.md", terms())):
-        path = FOLDER / name
+    pages = {FOLDER / "commands.md": commands, FOLDER / "tables.md": tables, FOLDER / "terms.md": terms, README: readme}
+    for path, page in pages.items():
+        text = page()
         if not path.exists() or path.read_text() != text:
-            stale.append(name)
+            stale.append(path.name)
             if "--check" not in sys.argv:
                 path.write_text(text)
     print(f"{', '.join(stale) or 'nothing'} {'out of date' if '--check' in sys.argv else 'written'}")

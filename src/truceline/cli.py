@@ -35,6 +35,9 @@ app = App(
     help_format="markdown",
 )
 
+#: Said where the machine has no compiled kernels yet.
+COMPILING = "compiling for this machine, once; half a minute or so"
+
 Mission = Annotated[Path, Parameter(help="The mission's folder, with mission.toml in it.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of text.")]
 Table = Literal[
@@ -291,6 +294,8 @@ def progress() -> Iterator["Progress"]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from truceline.kernels import compiling
+
     console = Console(stderr=True)
     if not console.is_terminal:
         said: set[str] = set()
@@ -300,7 +305,8 @@ def progress() -> Iterator["Progress"]:
                 said.add(stage)
                 print(f"... {stage}", file=sys.stderr, flush=True)
 
-        yield plain
+        with compiling.told(lambda count: plain(COMPILING, count, None)):
+            yield plain
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bars:
@@ -311,7 +317,8 @@ def progress() -> Iterator["Progress"]:
                 tasks[stage] = bars.add_task(stage, total=total)
             bars.update(tasks[stage], completed=done, total=total)
 
-        yield show
+        with compiling.told(lambda count: show(COMPILING, count, None)):
+            yield show
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -332,3 +339,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
         code = 130
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+if __name__ == "__main__":
+    main()
