@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pypdf
 import pytest
 
 from an_edition import NOON, Edition, a_busy_day, a_mission, an_id, everything, said
+from truceline import daily, examples, intake, pipeline
 from truceline.errors import TrucelineError
 from truceline.report import FORMATS, Report, model, read, write
 from truceline.report.document import document
@@ -359,3 +360,50 @@ def test_an_exercise_says_so_on_every_page(tmp_path: Path) -> None:
     pages = pypdf.PdfReader(io.BytesIO(paths[1].read_bytes())).pages
     assert all("EXERCISE" in page.extract_text() for page in pages)
     assert json.loads(paths[2].read_text())["exercise"] is True
+
+
+# ---- of a mission ---------------------------------------------------------------------------------------------------
+
+
+MADE_AT = datetime(2031, 3, 16, tzinfo=UTC)
+
+
+@pytest.fixture
+def mission(tmp_path: Path) -> Path:
+    """The example's mission, settled."""
+    folder = tmp_path / "mission"
+    examples.copy_example(folder)
+    intake.ingest(folder, MADE_AT)
+    pipeline.settle(folder, MADE_AT)
+    return folder
+
+
+def test_the_second_day_tells_of_what_burns_but_not_of_the_shelling_that_lit_it(mission: Path) -> None:
+    """Chmyrivka was shelled on the 14th and burns on the 15th: a fire then, judged as one; its sources are named."""
+    paths = [Path(path) for path in daily.report(mission, MADE_AT, formats=("json", "html", "csv", "geojson")).paths]
+    report = read(paths[0])
+    after = [row for row in report.fires.rows if row.follows]
+    assert [row.follows for row in after] == ["explosion of 14 March"]
+    assert all((row.p_breach or 0.0) < 0.5 for row in after)
+    assert [account.kind for account in report.movement] == ["denied"]
+    assert [row.observation for row in report.exempt] == ["a helicopter"]
+    assert any("7 Repair window" in bullet for bullet in report.summary)
+    assert any(casualty.disputed() for casualty in report.casualties)
+    origins = [row for row in report.incidents if row.what.startswith(("weapon", "ground.build_up"))]
+    assert origins
+    assert all(row.place.startswith("near ") for row in origins)
+    for path in paths:
+        assert "7 km NNW of Chmyrivka" not in path.read_text()  # as the finding's sentence has it
+
+
+def test_a_published_report_is_not_written_over_even_when_it_would_say_otherwise(
+    mission: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version of the code on the same edition: refused, and the files are those that went out."""
+    paths = [Path(path) for path in daily.report(mission, MADE_AT, formats=("json",)).paths]
+    out = [path.read_bytes() for path in paths]
+    monkeypatch.setattr("truceline.report.summary.bullets", lambda report: ["another word"])
+    with pytest.raises(TrucelineError, match=r"is published with SHA-256 .* and stays as it is"):
+        daily.report(mission, MADE_AT, formats=("json",))
+    assert [path.read_bytes() for path in paths] == out
+    assert not list(mission.glob("reports/.making-*"))

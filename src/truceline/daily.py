@@ -1,6 +1,7 @@
 """The daily report of the newest edition: built, written once, frozen, and entered in the book."""
 
 import hashlib
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -75,7 +76,8 @@ def report(
         day = day or _last_day(mission, tables["events"])
         tables |= _findings_of(folder, mission, day, tables)
         tables["observations"] = journal.table("observation", ["source", "at"], coded=["source"])
-        tables["statements"] = _statements(journal, book)
+        if pc.any(pc.or_(pc.is_valid(tables["events"]["killed"]), pc.is_valid(tables["events"]["injured"]))).as_py():
+            tables["statements"] = _statements(journal, book)
         before = [row for row in book.published() if row.day == day and row.edition < edition.number]
         earlier = [row for row in before if row.path.endswith(".json")]
         built = reporting.build(
@@ -95,10 +97,7 @@ def report(
             earlier=reporting.read(folder / earlier[-1].path) if earlier else None,
         )
         into = folder / REPORTS / f"{day.isoformat()}-edition-{edition.number}"
-        paths = reporting.write(built, into, formats)
-        for path in paths:
-            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-            book.publish(Published(day, edition.number, path.relative_to(folder).as_posix(), sha256, made_at))
+        paths = _publish(built, folder, into, formats, book, made_at)
         return Written(
             day=day.isoformat(),
             edition=edition.number,
@@ -108,6 +107,23 @@ def report(
             likely=sum((row.p_breach or 0) > 0.5 for row in (*built.incidents, *built.fires.rows)),
             erratum=list(built.erratum.changes) if built.erratum else [],
         )
+
+
+def _publish(
+    built: reporting.Report, folder: Path, into: Path, formats: Sequence[str], book: Book, made_at: datetime
+) -> list[Path]:
+    """Write the report's files and enter them in the book; one that was published otherwise stays as it is."""
+    (folder / REPORTS).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder / REPORTS, prefix=".making-") as making:
+        written = reporting.write(built, Path(making), formats)
+        paths = [into / path.name for path in written]
+        for new, path in zip(written, paths, strict=True):
+            name, sha256 = path.relative_to(folder).as_posix(), hashlib.sha256(new.read_bytes()).hexdigest()
+            book.publish(Published(built.day, built.provenance.edition, name, sha256, made_at))
+        into.mkdir(exist_ok=True)
+        for new, path in zip(written, paths, strict=True):
+            new.replace(path)
+    return paths
 
 
 def _findings_of(folder: Path, mission: Mission, day: date, tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
