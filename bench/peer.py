@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 import pyproj
 import shapely
+from bench import peer_episodes, peer_events, peer_fuse, peer_place, peer_read, peer_rules, peer_tables
 
-from bench import peer_fuse, peer_place, peer_read, peer_rules
 from truceline.mission import Mission
 from truceline.observation import term
 from truceline.places import Gazetteer, basemap
@@ -50,12 +50,12 @@ def run(folder: Path, out: Path) -> tuple[dict[str, pd.DataFrame], dict[str, dic
     gazetteer = Gazetteer.load(folder / mission.gazetteer if mission.gazetteer else None)
     lap("line")
     table, stated, terms = peer_fuse.state(observations, theatre)
-    event, tie, first, state = peer_fuse.events(table, stated, terms)
+    event, tie, first, state = peer_events.events(table, stated, terms)
     lap("events")
-    events = peer_fuse.event_table(table, stated, terms, event, first, state, theatre)
-    peer_fuse.stated_cause(events, mission.fire_prior.value)
-    incident = peer_fuse.group(state, events["stream"].to_numpy())
-    incidents, where, anchor = peer_fuse.incident_table(events, state, incident, terms, theatre)
+    events = peer_tables.event_table(table, stated, terms, event, first, state, theatre)
+    peer_tables.stated_cause(events, mission.fire_prior.value)
+    incident = peer_episodes.group(state, events["stream"].to_numpy())
+    incidents, where, anchor = peer_tables.incident_table(events, state, incident, terms, theatre)
     incidents["incident_id"] = events.pop("begins_id").to_numpy()[anchor]
     events["incident_id"] = incidents["incident_id"].to_numpy()[incident]
     incidents["place"] = peer_place.words(gazetteer, incidents["lon"].to_numpy(), incidents["lat"].to_numpy())
@@ -91,7 +91,9 @@ def keep_raw(out: Path, observations: pd.DataFrame, duplicates: pd.DataFrame, re
     for name, table in (("observations", observations), ("duplicates", duplicates), ("rejections", rejections)):
         plain = table.copy()
         if "alternatives" in plain:
-            plain["alternatives"] = [json.dumps(row) if isinstance(row, list) else None for row in plain["alternatives"]]
+            plain["alternatives"] = [
+                json.dumps(row) if isinstance(row, list) else None for row in plain["alternatives"]
+            ]
         plain.to_parquet(out / f"{name}.parquet", compression="zstd")
 
 
@@ -128,12 +130,16 @@ def publish(path: Path, tables, zoned, lines, theatre, agreement, folder) -> Non
     if lines is not None:
         rows = {
             "date": [line.day.isoformat() for line in lines.lines],
-            "length_km": [shapely.simplify(x.path, x.tolerance_m, preserve_topology=False).length / 1000 for x in lines.lines],
+            "length_km": [
+                shapely.simplify(x.path, x.tolerance_m, preserve_topology=False).length / 1000 for x in lines.lines
+            ],
         }
         write(gpd.GeoDataFrame(rows, geometry=peer_place.back([x.path for x in lines.lines], theatre)), "line")
     events, incidents = flat(tables["events"]), flat(tables["incidents"])
     points = gpd.points_from_xy(incidents["lon"], incidents["lat"], crs=4326)
-    shapes = ellipses(*(tables["incidents"][c].to_numpy(float) for c in ("lon", "lat", "major_m", "minor_m", "tilt_deg")))
+    shapes = ellipses(
+        *(tables["incidents"][c].to_numpy(float) for c in ("lon", "lat", "major_m", "minor_m", "tilt_deg"))
+    )
     write(gpd.GeoDataFrame(incidents, geometry=shapes, crs=4326), "ellipses")
     write(gpd.GeoDataFrame(events, geometry=gpd.points_from_xy(events["lon"], events["lat"], crs=4326)), "events")
     write(gpd.GeoDataFrame(incidents, geometry=points), "incidents")
@@ -185,14 +191,18 @@ def report(out: Path, mission, day, tables, zoned, observations, counts, theatre
     today = events[(events["at"] >= begins) & (events["at"] < ends)]
     rows = tables["incidents"].merge(today[["incident_id"]].drop_duplicates(), on="incident_id")
     best = findings.sort_values("p_breach", ascending=False).drop_duplicates("subject_id")
-    rows = rows.merge(best[["subject_id", "p_breach", "sentence"]], how="left", left_on="incident_id", right_on="subject_id")
+    rows = rows.merge(
+        best[["subject_id", "p_breach", "sentence"]], how="left", left_on="incident_id", right_on="subject_id"
+    )
     heard = observations[(peer_fuse.seconds(observations["at_us"]) >= begins)]["source"].value_counts()
 
     def paths(shapes) -> list[str]:
         drawn = []
         for shape in shapely.get_parts(shapes):
-            for ring in shapely.get_parts(shapely.boundary(shape) if shape.geom_type == "Polygon" else shape):
-                drawn.append("M" + "L".join(f"{(x - box[0]) * sx:.1f},{(box[3] - y) * sy:.1f}" for x, y in ring.coords))
+            rings = shapely.get_parts(shapely.boundary(shape) if shape.geom_type == "Polygon" else shape)
+            drawn += [
+                "M" + "L".join(f"{(x - box[0]) * sx:.1f},{(box[3] - y) * sy:.1f}" for x, y in r.coords) for r in rings
+            ]
         return drawn
 
     x, y = theatre.degrees(np.array([-1, 1]) * theatre.radius_m / 2, np.array([-1, 1]) * theatre.radius_m / 2)

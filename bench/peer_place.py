@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pyproj
 import shapely
+from bench.peer_fuse import Theatre
 from scipy.special import owens_t
 from sklearn.neighbors import BallTree
 
-from bench.peer_fuse import Theatre
 from truceline.agreement import Agreement, Zone
 from truceline.mission import Mission, files
 from truceline.places import FAR_KM, Gazetteer, outer_border
@@ -168,7 +168,9 @@ class Lines:
         starts = np.array([np.datetime64(line.day, "s").astype(np.int64) for line in self.lines]) / 86400
         which = np.searchsorted(starts, np.floor(w["at"].to_numpy() / 86400), side="right") - 1
         which[np.isnan(w["at"])] = -1
-        out = pd.DataFrame({"line_date": None, "line_distance_m": np.nan, "chainage_m": np.nan, "p_inside": np.nan}, w.index)
+        out = pd.DataFrame(
+            {"line_date": None, "line_distance_m": np.nan, "chainage_m": np.nan, "p_inside": np.nan}, w.index
+        )
         for i in np.unique(which[which >= 0]):
             line, rows = self.lines[i], np.flatnonzero(which == i)
             out.iloc[rows, 0] = line.day.isoformat()
@@ -314,7 +316,9 @@ class Zones:
             drawn = None if zone.kind == "everywhere" else self.draw(zone.id, line)
             if drawn is not None and not drawn[0].is_empty:
                 rows.append((zone.id, zone.name or zone.id, zone.kind, drawn[0]))
-        frame = gpd.GeoDataFrame(rows, columns=["id", "name", "kind", "geometry"], geometry="geometry", crs=self.theatre.crs)
+        frame = gpd.GeoDataFrame(
+            rows, columns=["id", "name", "kind", "geometry"], geometry="geometry", crs=self.theatre.crs
+        )
         frame["geometry"] = frame.geometry.simplify(25.0, preserve_topology=False)
         frame = frame.to_crs(4326)
         frame["geometry"] = mended(frame.geometry.to_numpy())
@@ -324,7 +328,9 @@ class Zones:
 # ---- places in words ----------------------------------------------------------------------------------------------
 
 GEODESIC = pyproj.Geod(ellps="WGS84")
-WINDS = np.array("N NNE NE ENE E ESE SE SSE S SSW SW WSW W WNW NW NNW".split(), object)
+WINDS = np.array(
+    ["N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW", "NW", "NNW"], object
+)
 
 
 def words(gazetteer: Gazetteer, lon: np.ndarray, lat: np.ndarray) -> np.ndarray:

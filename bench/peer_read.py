@@ -204,11 +204,20 @@ def hotspots(reader: Reader, source: Source) -> dict[str, object]:
         reader.refuse((said != "") & ((word == "") | (percent > 100) | (percent < 0)), "confidence cannot be read")
         chance = word.map({name: a.value for name, a in known.CONFIDENCE.items()})
     return {
-        **{"sensor": satellite, "kind": "hotspot", "what": "fire", "confidence": chance, "means": "recorded"},
+        "sensor": satellite,
+        "kind": "hotspot",
+        "what": "fire",
+        "confidence": chance,
+        "means": "recorded",
         "at_us": at_us,
         "until_us": np.where(instant, NO_TIME, at_us + DAY_US),
         "at_sigma_s": np.where(instant, known.TIME_SIGMA_S, 0.0),
-        **{"lon": lon, "lat": lat, "major_m": major, "minor_m": minor, "tilt_deg": tilt, "firms_frp": number["frp"]},
+        "lon": lon,
+        "lat": lat,
+        "major_m": major,
+        "minor_m": minor,
+        "tilt_deg": tilt,
+        "firms_frp": number["frp"],
     }
 
 
@@ -365,7 +374,11 @@ def kinds(reader: Reader, text: pd.Series, entry) -> dict[str, object]:
     """The likeliest term, its probability, the others with theirs; each distinct text is judged once."""
     if entry.value is not None:
         what, confidence, others = judged([entry.value])
-        return {"what": what, "confidence": np.nan if confidence is None else confidence, "alternatives": [others] * reader.rows}
+        return {
+            "what": what,
+            "confidence": np.nan if confidence is None else confidence,
+            "alternatives": [others] * reader.rows,
+        }
     codes, distinct = pd.factorize(text, use_na_sentinel=False)
     found = []
     for value in distinct:

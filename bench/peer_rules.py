@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
 from bench.peer_place import Zones
+
 from truceline.agreement import Agreement, Clause, in_force
 from truceline.observation import term
 from truceline.rules import REGISTRY, exemption, factors
@@ -97,7 +97,9 @@ def longest(weights: dict[str, float], what: str) -> float:
     return weights.get(what, 1.0)
 
 
-def judge(events: pd.DataFrame, incidents: pd.DataFrame, agreement: Agreement, zones: Zones, until: float) -> pd.DataFrame:
+def judge(
+    events: pd.DataFrame, incidents: pd.DataFrame, agreement: Agreement, zones: Zones, until: float
+) -> pd.DataFrame:
     picture = Picture(events, incidents)
     out = []
     for clause in agreement.clause:
@@ -121,7 +123,9 @@ def judge(events: pd.DataFrame, incidents: pd.DataFrame, agreement: Agreement, z
 class Held:
     """A clause in one reading: its cheap factors for all rows."""
 
-    def __init__(self, agreement, clause: Clause, rule: Any, terms: Terms, picture: Picture, zones, until: float) -> None:
+    def __init__(
+        self, agreement, clause: Clause, rule: Any, terms: Terms, picture: Picture, zones, until: float
+    ) -> None:
         self.agreement, self.clause, self.terms, self.picture, self.zones = agreement, clause, terms, picture, zones
         stated = {name: a.value for name, a in {**rule.WEIGHT, **clause.weight}.items()}
         self.weights = {name: longest(stated, name) for name in matching(picture.terms, terms.what)}
@@ -195,7 +199,9 @@ class Held:
             "would have been known": np.where(shown, 1.0, 0.9),
         }
         self.ids = [
-            sha256(b"".join(len(x.encode()).to_bytes(2, "big") + x.encode() for x in ("duty", clause.id, party))).digest()[:16]
+            sha256(
+                b"".join(len(x.encode()).to_bytes(2, "big") + x.encode() for x in ("duty", clause.id, party))
+            ).digest()[:16]
             for party in parties
         ]
 
@@ -337,7 +343,7 @@ def strongest(held: Held, table: pd.DataFrame, rows: np.ndarray, of: np.ndarray,
     }
     killed, injured = (incidents[c].to_numpy(np.float64)[out["of"]] for c in ("killed", "injured"))
     level = np.full(len(out), SEVERITIES.index(held.clause.severity))
-    serious = (injured > 0) | words.map(heavy).fillna(False).to_numpy(bool)
+    serious = (injured > 0) | (words.map(heavy) == True).to_numpy(bool)  # noqa: E712 null is no
     if held.clause.type == "protected_site":
         air = {name: 1.0 for name in held.picture.terms if name.startswith(("uav", "aircraft"))}
         serious |= held.picture.mass(air)[row] < 0.5
@@ -348,7 +354,7 @@ def strongest(held: Held, table: pd.DataFrame, rows: np.ndarray, of: np.ndarray,
 
 def said(table: pd.DataFrame, clause: Clause, party: str, who: str) -> None:
     """A sentence for every finding."""
-    names = [c for c in table.columns[: list(table.columns).index("p_breach")]] if len(table) else []
+    names = list(table.columns[: list(table.columns).index("p_breach")]) if len(table) else []
     when = [
         "at an unknown time"
         if np.isnan(a)

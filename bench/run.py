@@ -42,10 +42,28 @@ LEAST_RATIO = 10.0
 #: How far a number may be off. Positions of single events agree to rounding; distances come from geometries that were
 #: projected, joined and cut by two versions of the same steps; probabilities of ours are within 1e-6 of the integral.
 TOLERANCES = {
-    **{"lon": 1e-9, "lat": 1e-9, "major_m": 0.01, "minor_m": 0.01, "tilt_deg": 0.01, "confidence": 1e-5},
-    **{"at": 1e-5, "from": 1e-5, "until": 1e-5, "count": 0, "count_max": 0, "killed": 0, "injured": 0},
-    **{"frp_mw": 1e-3, "p_conflict": 1e-6, "log_ratio": 1e-4, "observations": 0, "events": 0},
-    **{"line_distance_m": 1.0, "chainage_m": 1.0, "p_inside": 1e-5, "p_breach": 1e-4},
+    "lon": 1e-9,
+    "lat": 1e-9,
+    "major_m": 0.01,
+    "minor_m": 0.01,
+    "tilt_deg": 0.01,
+    "confidence": 1e-5,
+    "at": 1e-5,
+    "from": 1e-5,
+    "until": 1e-5,
+    "count": 0,
+    "count_max": 0,
+    "killed": 0,
+    "injured": 0,
+    "frp_mw": 1e-3,
+    "p_conflict": 1e-6,
+    "log_ratio": 1e-4,
+    "observations": 0,
+    "events": 0,
+    "line_distance_m": 1.0,
+    "chainage_m": 1.0,
+    "p_inside": 1e-5,
+    "p_breach": 1e-4,
 }
 EXACT = ("what", "means", "description", "weapon", "release", "line_date")
 
@@ -78,7 +96,9 @@ def timed(command: list[str], **env: str) -> Timed:
 def real_mission(folder: Path, data: Path) -> None:
     """The mission of tests/test_realdata.py: a year of fires, five months of news, the weekly line, the plants."""
     text = (ROOT / "tests" / "test_realdata.py").read_text()
-    mission, plants = (re.search(rf'^{name} = """(?:\\\n|\n)(.*?)"""', text, re.S | re.M) for name in ("MISSION", "PLANTS"))
+    mission, plants = (
+        re.search(rf'^{name} = """(?:\\\n|\n)(.*?)"""', text, re.S | re.M) for name in ("MISSION", "PLANTS")
+    )
     folder.mkdir(parents=True)
     (folder / "mission.toml").write_text(mission[1].format(data=data))
     path = SHIPPED / "agreements" / "measures-2020-07-22.toml"
@@ -90,14 +110,26 @@ HEAD = (
     "latitude,longitude,bright_ti4,scan,track,acq_date,acq_time,"
     "satellite,instrument,confidence,version,bright_ti5,frp,daynight"
 )
-_LABELS = ("artillery", "artillery|property", "artillery|civcas", "uav", "aad", "airstrike", "firefighb|property", "loc", "")
+_LABELS = (
+    "artillery",
+    "artillery|property",
+    "artillery|civcas",
+    "uav",
+    "aad",
+    "airstrike",
+    "firefighb|property",
+    "loc",
+    "",
+)
 
 
 def scaled_mission(folder: Path, hotspots: int, reports: int, seed: int = 7) -> None:
     """A year of a theatre of 300 km in the forms of the example: fires of 1 to 12 touching pixels, half of them within
     40 km of the line, on four overpasses of two satellites a day; news at settlements, three in five with the day
     only, told once to five times, one in five a copy to the byte. Line, agreement and sites are the example's."""
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("*.py", "firms", "incidents", "field", "__pycache__"))
+    shutil.copytree(
+        EXAMPLE, folder, ignore=shutil.ignore_patterns("*.py", "firms", "incidents", "field", "__pycache__")
+    )
     text = (folder / "mission.toml").read_text()
     begin = text.index("[[source]]                               # what patrols")
     (folder / "mission.toml").write_text(text[:begin].replace("bounds = [36, 47, 42, 52]", "bounds = [34, 46, 44, 53]"))
@@ -220,7 +252,8 @@ def _numbers(wrong: list[str], what: str, name: str, mine: Any, theirs: Any) -> 
         off = np.minimum(off, 180 - off)
     if absent.any() or np.nanmax(off, initial=0.0) > TOLERANCES[name]:
         worst = np.nanmax(off, initial=0.0)
-        wrong.append(f"{what}, {name}: {absent.sum()} known to one alone, {np.sum(off > TOLERANCES[name])} apart, by up to {worst:g}")
+        apart = np.sum(off > TOLERANCES[name])
+        wrong.append(f"{what}, {name}: {absent.sum()} known to one alone, {apart} apart, by up to {worst:g}")
 
 
 def _table(wrong: list[str], what: str, mine: Any, theirs: pd.DataFrame, named: dict[str, str]) -> None:
@@ -261,7 +294,7 @@ def _findings(wrong: list[str], mine: Any, theirs: pd.DataFrame) -> None:
 
 
 def _days(wrong: list[str], mission: Mission, events: Any, daily: pd.DataFrame) -> None:
-    """Violations by the OSCE's rule, by reporting day: of every day when there are few, of thirty when there are many."""
+    """Violations by the OSCE's rule, by reporting day: of all days when few, of thirty when many."""
     for day in daily.index[:: max(1, len(daily) // 30)]:
         counted = count("osce-smm", events, *mission.day(day.date())).number
         if counted != int(daily.loc[day, "counted"]):
@@ -286,8 +319,14 @@ def compare(name: str, mission: Path, scratch: Path, rounds: int = 1, cold: bool
             best[side] = min(best.get(side, run), run, key=lambda t: t.cpu_s)
     row: dict[str, Any] = {"bench": "run", "mission": name}
     for side, run in best.items():
-        row |= {f"{side}_wall_s": round(run.wall_s, 2), f"{side}_cpu_s": round(run.cpu_s, 2), f"{side}_mb": round(run.most_mb)}
-    row["peer_steps_cpu_s"] = {k: round(v["cpu_s"], 2) for k, v in json.loads(best["peer"].out.splitlines()[-1]).items()}
+        row |= {
+            f"{side}_wall_s": round(run.wall_s, 2),
+            f"{side}_cpu_s": round(run.cpu_s, 2),
+            f"{side}_mb": round(run.most_mb),
+        }
+    row["peer_steps_cpu_s"] = {
+        k: round(v["cpu_s"], 2) for k, v in json.loads(best["peer"].out.splitlines()[-1]).items()
+    }
     row["ratio_cpu"] = round(best["peer"].cpu_s / best["ours"].cpu_s, 2)
     row["ratio_wall"] = round(best["peer"].wall_s / best["ours"].wall_s, 2)
     if cold:
@@ -303,7 +342,9 @@ def compare(name: str, mission: Path, scratch: Path, rounds: int = 1, cold: bool
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=["example", "real", "scaled"])
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("TRUCELINE_DATA", ROOT.parent / "shared" / "data")))
+    parser.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("TRUCELINE_DATA", ROOT.parent / "shared" / "data"))
+    )
     parser.add_argument("--hotspots", type=int, default=200_000)
     parser.add_argument("--reports", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=1)

@@ -1,0 +1,74 @@
+"""The peer in bench/ makes the same picture as Truceline: its speed may be compared only then.
+
+It is an implementation of its own (pandas, scikit-learn, geopandas, scipy) of everything from the files to the
+findings, so it is also a second opinion on all of them.
+"""
+
+import shutil
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOW = datetime(2031, 3, 16, tzinfo=UTC)
+
+pytestmark = [
+    pytest.mark.filterwarnings("default"),  # of libraries that only the peer uses
+]
+
+
+@pytest.fixture(scope="module")
+def bench():
+    """The bench, where its dependency group is installed."""
+    for name in ("pandas", "sklearn", "geopandas"):
+        pytest.importorskip(name, reason=f"{name} is not installed: pip install --group bench")
+    sys.path.insert(0, str(ROOT))
+    try:
+        from bench import peer, run
+
+        yield peer, run
+    finally:
+        sys.path.remove(str(ROOT))
+
+
+def both(bench, mission: Path, tmp_path: Path) -> list[str]:
+    """What differs between the two pictures of a mission."""
+    from truceline import intake, pipeline
+
+    peer, run = bench
+    ours = shutil.copytree(mission, tmp_path / "ours")
+    intake.ingest(ours, NOW)
+    pipeline.settle(ours, NOW)
+    tables, _ = peer.run(mission, tmp_path / "peer")
+    return run.differences(mission, ours, tables)
+
+
+def test_the_peer_makes_the_same_picture_of_the_example(bench, tmp_path):
+    """Counts, partitions, positions, the line, probabilities of breach in every reading, daily counts."""
+    assert both(bench, ROOT / "examples" / "two-days", tmp_path) == []
+
+
+def test_the_peer_makes_the_same_picture_of_a_generated_mission(bench, tmp_path):
+    """A year of 3,000 pixels and 1,000 reports with their copies, by the scale-up's generator."""
+    _, run = bench
+    run.scaled_mission(tmp_path / "mission", 3_000, 1_000)
+    assert both(bench, tmp_path / "mission", tmp_path) == []
+
+
+def test_a_difference_is_found(bench, tmp_path):
+    """One observation moved to another event, one probability off by a hundredth: both are told."""
+    from truceline import intake, pipeline
+
+    peer, run = bench
+    mission = ROOT / "examples" / "two-days"
+    ours = shutil.copytree(mission, tmp_path / "ours")
+    intake.ingest(ours, NOW)
+    pipeline.settle(ours, NOW)
+    tables, _ = peer.run(mission, tmp_path / "peer")
+    tables["associations"].loc[0, "event_id"] = tables["associations"]["event_id"].iloc[-1]
+    tables["findings"].loc[tables["findings"]["p_breach"].idxmax(), "p_breach"] -= 0.01
+    told = run.differences(mission, ours, tables)
+    assert any("observations in events" in one for one in told)
+    assert any("p_breach" in one for one in told)
