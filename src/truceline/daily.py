@@ -184,5 +184,6 @@ def _top(built: reporting.Report, findings: pa.Table) -> list[dict[str, Any]]:
     )[:_TOP]
     wanted = pa.array([bytes.fromhex(name) for _, name in ranked], findings.schema.field("finding_id").type)
     rows = findings.filter(pc.is_in(findings["finding_id"], value_set=wanted))
-    said = {row["finding_id"].hex(): row["sentence"] for row in rows.select(["finding_id", "sentence"]).to_pylist()}
-    return [{"id": name, "p": p, "sentence": said[name]} for p, name in ranked]
+    said = {row["finding_id"].hex(): row for row in rows.select(["finding_id", "p_breach", "sentence"]).to_pylist()}
+    # The finding's own number, so that it is rounded once, as its sentence rounds it.
+    return [{"id": name, "p": said[name]["p_breach"], "sentence": said[name]["sentence"]} for _, name in ranked]
