@@ -135,10 +135,9 @@ class Gazetteer:
         known = np.isfinite(metres)
         # NaN would be refused by the geodesic; what it gives there is not used.
         _, bearing = geodesic(self.lon[chosen], self.lat[chosen], np.where(known, lon, 0.0), np.where(known, lat, 0.0))
-        return [
-            _words(self.name[i], m, b, within) if m <= FAR_KM * 1000 else _coordinates(x, y)
-            for i, m, b, within, x, y in zip(chosen, metres, bearing, inside, lon, lat, strict=True)
-        ]
+        near = metres <= FAR_KM * 1000
+        said = _words(self.name[chosen], np.where(near, metres, 0.0), bearing, inside)
+        return [text if known else _coordinates(x, y) for text, known, x, y in zip(said, near, lon, lat, strict=True)]
 
     def regions(self, lon: npt.ArrayLike, lat: npt.ArrayLike) -> list[str]:
         """The region of the settlement nearest to each point; "" where none is within `FAR_KM`.
@@ -312,12 +311,16 @@ def _sphere(lon: npt.ArrayLike, lat: npt.ArrayLike) -> Floats:
 # ---- saying --------------------------------------------------------------------------------------------------------
 
 
-def _words(name: str, distance_m: float, bearing_deg: float, inside: bool) -> str:
-    if inside:
-        return f"in {name}"
+def _words(name: Strings, distance_m: Floats, bearing_deg: Floats, inside: npt.NDArray[np.bool_]) -> list[str]:
     km = distance_m / 1000
-    whole = max(1, round(km)) if km < 20 else 5 * round(km / 5)
-    return f"{whole} km {wind(bearing_deg, 8 if km < 5 else 16)} of {name}"
+    whole = np.where(km < 20, np.maximum(1, np.rint(km)), 5 * np.rint(km / 5)).astype(np.int64)
+    winds = {points: [wind(i * 360 / points, points) for i in range(points)] for points in (8, 16)}
+    eighth, sixteenth = (np.floor(bearing_deg / 360 * n + 0.5).astype(np.int64) % n for n in (8, 16))
+    direction = np.where(km < 5, np.array(winds[8])[eighth], np.array(winds[16])[sixteenth])
+    return [
+        f"in {town}" if within else f"{distance} km {to} of {town}"
+        for town, within, distance, to in zip(name, inside, whole.tolist(), direction.tolist(), strict=True)
+    ]
 
 
 def _coordinates(lon: float, lat: float) -> str:

@@ -178,7 +178,9 @@ def _of_one_type(shapes: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _write(path: Path, name: str, layer: pa.Table, about: Mapping[str, str]) -> None:
     import pyogrio
 
-    kinds = set(shapely.get_type_id(shapely.from_wkb(layer["geometry"].to_numpy(zero_copy_only=False))).tolist()) - {-1}
+    # a WKB geometry begins with the order of its bytes and its type; shapely and `points` write the little end first
+    types = pc.binary_slice(layer["geometry"].cast(pa.binary()), 1, 5).unique().drop_null().to_pylist()
+    kinds = {int.from_bytes(kind, "little") for kind in types}
     kind = (
         _TYPES.get(kinds.pop(), "Unknown") if len(kinds) == 1 else _EMPTY.get(name, "Point") if not kinds else "Unknown"
     )
@@ -196,7 +198,7 @@ def _write(path: Path, name: str, layer: pa.Table, about: Mapping[str, str]) -> 
     )
 
 
-_TYPES = {0: "Point", 1: "LineString", 3: "Polygon", 4: "MultiPoint", 5: "MultiLineString", 6: "MultiPolygon"}
+_TYPES = {1: "Point", 2: "LineString", 3: "Polygon", 4: "MultiPoint", 5: "MultiLineString", 6: "MultiPolygon"}
 #: What a layer without rows is of.
 _EMPTY = {"zones": "MultiPolygon", "line": "MultiLineString", "ellipses": "Polygon"}
 
