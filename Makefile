@@ -14,8 +14,8 @@ demo: .venv/.core  ## run the example mission, say what it shows and where the r
 
 install: .venv/.dev  ## everything a developer needs
 
-test: .venv/.dev  ## all tests; those on real data where TRUCELINE_DATA is a folder
-	$(BIN)/python -m pytest -n auto
+test: .venv/.bench  ## all tests; those on real data where TRUCELINE_DATA is a folder
+	$(BIN)/python -m pytest -n auto -rs
 
 check: .venv/.dev  ## form, types and layers
 	$(BIN)/ruff format --check .
