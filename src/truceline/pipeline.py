@@ -193,7 +193,7 @@ class Made(msgspec.Struct, frozen=True):
     edition: Edition
     observations: int
     verdicts: int
-    files: dict[str, str]  # the mission's, by SHA-256
+    files: dict[str, str] = {}  # the mission's, by SHA-256
 
 
 def made(journal: Journal) -> list[Made]:
