@@ -70,6 +70,7 @@ def now() -> datetime:
 )
 def init(
     folder: Mission,
+    /,
     *,
     agreement: Annotated[str, Parameter(help="Which of the shipped agreements to begin with.")] = "measures-2020-07-22",
 ) -> int:
@@ -85,6 +86,7 @@ def init(
 @app.command(help_epilogue=examples("truceline ingest my-mission", "truceline ingest my-mission --source viirs --json"))
 def ingest(
     folder: Mission,
+    /,
     *,
     source: Annotated[list[str] | None, Parameter(help="Only these sources of the mission.", negative="")] = None,
     as_json: Json = False,
@@ -101,6 +103,7 @@ def ingest(
 @app.command(help_epilogue=examples("truceline run my-mission", "truceline run my-mission --day 2023-10-05 --check"))
 def run(
     folder: Mission,
+    /,
     *,
     day: Annotated[date | None, Parameter(help="Report this day; else the last with an event.")] = None,
     pdf: Annotated[bool, Parameter(negative="", help="Write the report as PDF too (extra `pdf`).")] = False,
@@ -127,6 +130,7 @@ def run(
 )
 def settle(
     folder: Mission,
+    /,
     *,
     until: Annotated[
         datetime | None, Parameter(help="Only what happened before this time (UTC unless it says).")
@@ -147,6 +151,7 @@ def settle(
 )
 def report(
     folder: Mission,
+    /,
     *,
     day: Annotated[date | None, Parameter(help="The day; else the last with an event.")] = None,
     pdf: Annotated[bool, Parameter(negative="", help="Write it as PDF too (extra `pdf`).")] = False,
@@ -167,8 +172,9 @@ def report(
 def explain(
     folder: Mission,
     identifier: Annotated[
-        str, Parameter(name="ID", help="Of a finding, case, incident, event, observation; its first digits.")
+        str, Parameter(help="Id of a finding, case, incident, event or observation; its first digits.")
     ],
+    /,
     *,
     as_json: Json = False,
 ) -> int:
@@ -189,8 +195,11 @@ def explain(
 )
 def verdict(
     folder: Mission,
-    identifier: Annotated[str, Parameter(name="ID", help="Of a finding or a case; its first digits.")],
-    decision: Annotated[Literal["verified", "not verified", "insufficient", "exempt"], Parameter(name="VERDICT")],
+    identifier: Annotated[str, Parameter(help="Id of a finding or a case; its first digits.")],
+    decision: Annotated[
+        Literal["verified", "not verified", "insufficient", "exempt"], Parameter(help="What you sign.")
+    ],
+    /,
     *,
     reason: Annotated[str, Parameter(help="Why, in words; it stands in the journal for good.")],
     by: Annotated[str, Parameter(help="Who signs.")],
@@ -213,6 +222,7 @@ def verdict(
 )
 def export(
     folder: Mission,
+    /,
     *,
     table: Annotated[Table, Parameter(help="Which table; docs/tables.md describes their columns.")],
     format: Annotated[Literal["csv", "parquet", "geojson", "arrow"], Parameter(help="How to write it.")] = "csv",
@@ -230,7 +240,7 @@ def export(
 
 
 @app.command(help_epilogue=examples("truceline rebuild my-mission", "truceline rebuild my-mission --json"))
-def rebuild(folder: Mission, *, as_json: Json = False) -> int:
+def rebuild(folder: Mission, /, *, as_json: Json = False) -> int:
     """Throw the book away and make it again from the journal; says whether the digests agree."""
     from truceline import pipeline
 
@@ -241,7 +251,7 @@ def rebuild(folder: Mission, *, as_json: Json = False) -> int:
 
 
 @app.command(help_epilogue=examples("truceline verify my-mission", "truceline verify my-mission --json"))
-def verify(folder: Mission, *, as_json: Json = False) -> int:
+def verify(folder: Mission, /, *, as_json: Json = False) -> int:
     """Check the journal's chain of hashes and the signatures of its verdicts; exit 1 when something does not hold."""
     from truceline import desk
 
@@ -251,7 +261,7 @@ def verify(folder: Mission, *, as_json: Json = False) -> int:
 
 
 @app.command(help_epilogue=examples("truceline demo", "truceline demo /tmp/two-days"))
-def demo(folder: Annotated[Path, Parameter(help="Where to put the example mission.")] = Path("demo")) -> int:
+def demo(folder: Annotated[Path, Parameter(help="Where to put the example mission.")] = Path("demo"), /) -> int:
     """Run the example mission that ships with Truceline: two invented days on an invented line."""
     from truceline import examples as shipped
 
