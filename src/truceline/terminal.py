@@ -125,7 +125,7 @@ def explanation(told: dict[str, Any]) -> None:
     if incident:
         root.add(
             f"incident {incident['incident_id'][:10]}: {escape(incident['what'])},"
-            f" {escape(incident['place'] or 'place unknown')}, {incident['first_at']} to {incident['last_at']},"
+            f" {escape(incident['place'] or 'place unknown')}, {_clock(incident['first_at'])} to {_clock(incident['last_at'])},"
             f" {_some(incident['events'], 'event')}, {_some(incident['observations'], 'observation')}"
         )
     for row in told.get("findings", []):
@@ -137,7 +137,7 @@ def explanation(told: dict[str, Any]) -> None:
     events = told.get("events", [])
     for event in events[:_MOST_OBSERVATIONS]:
         branch = root.add(
-            f"event {event['event_id'][:10]}: {escape(event['what'])}, {event['at_from']} to {event['at_until']},"
+            f"event {event['event_id'][:10]}: {escape(event['what'])}, {_clock(event['at_from'])} to {_clock(event['at_until'])},"
             f" {event['lon']:.4f} E {event['lat']:.4f} N, 1-sigma {event['major_m']:.0f} x {event['minor_m']:.0f} m"
         )
         for observation in event["observations_behind"][:_MOST_OBSERVATIONS]:
@@ -175,3 +175,8 @@ def _observation(branch: Tree, row: dict[str, Any]) -> None:
 
 def _some(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _clock(time: str | None) -> str:
+    """A time of JSON to the second: nothing here is known better."""
+    return "an unknown time" if time is None else f"{time[:19]}Z"
