@@ -111,7 +111,6 @@ def nursery() -> None:
     A fork of a process that has everything loaded is quick; twenty new interpreters are not.
     """
 
-
     def say(what: str, number: int) -> None:
         sys.stdout.write(f"{what} {number}\n")
         sys.stdout.flush()

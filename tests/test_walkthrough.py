@@ -110,6 +110,18 @@ class TestDutyOfficer:
         assert code == DONE
         assert observation["raw_sha256"][:20] in text
 
+    def test_everything_that_has_an_id_explains_itself(self, truceline, mission, table):
+        """Findings of every clause, duties too, cases, incidents and events of every kind, with a place or without."""
+        asked = {}
+        for name, column in (("findings", "clause"), ("cases", "clause"), ("incidents", "what"), ("events", "what")):
+            asked |= {(name, row[column]): row[next(iter(row))] for row in table(mission, name)}
+        asked |= {("placeless", n): row["event_id"] for n, row in enumerate(the(table(mission, "events"), lon=""))}
+        asked["observations", ""] = table(mission, "observations")[0]["observation_id"]
+        for what, identifier in asked.items():
+            code, out, err = truceline("explain", mission, identifier)
+            assert code == DONE, (what, err)
+            assert identifier[:10] in out
+
     def test_a_signed_verdict_stays_with_the_case(self, truceline, mission, table):
         """The verdict is on the case at once, signed, and survives a rebuild of the book."""
         finding = max(the(table(mission, "findings"), subject_kind="incident"), key=lambda f: float(f["p_breach"] or 0))

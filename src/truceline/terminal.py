@@ -125,7 +125,8 @@ def explanation(told: dict[str, Any]) -> None:
     if incident:
         root.add(
             f"incident {incident['incident_id'][:10]}: {escape(incident['what'])},"
-            f" {escape(incident['place'] or 'place unknown')}, {_clock(incident['first_at'])} to {_clock(incident['last_at'])},"
+            f" {escape(incident['place'] or 'place unknown')},"
+            f" {_clock(incident['first_at'])} to {_clock(incident['last_at'])},"
             f" {_some(incident['events'], 'event')}, {_some(incident['observations'], 'observation')}"
         )
     for row in told.get("findings", []):
@@ -137,8 +138,8 @@ def explanation(told: dict[str, Any]) -> None:
     events = told.get("events", [])
     for event in events[:_MOST_OBSERVATIONS]:
         branch = root.add(
-            f"event {event['event_id'][:10]}: {escape(event['what'])}, {_clock(event['at_from'])} to {_clock(event['at_until'])},"
-            f" {event['lon']:.4f} E {event['lat']:.4f} N, 1-sigma {event['major_m']:.0f} x {event['minor_m']:.0f} m"
+            f"event {event['event_id'][:10]}: {escape(event['what'])},"
+            f" {_clock(event['at_from'])} to {_clock(event['at_until'])}, {_where(event)}"
         )
         for observation in event["observations_behind"][:_MOST_OBSERVATIONS]:
             _observation(branch, observation)
@@ -180,3 +181,10 @@ def _some(count: int, what: str) -> str:
 def _clock(time: str | None) -> str:
     """A time of JSON to the second: nothing here is known better."""
     return "an unknown time" if time is None else f"{time[:19]}Z"
+
+
+def _where(event: dict[str, Any]) -> str:
+    """The position of an event with its error, or that it has none."""
+    if event["lon"] is None:
+        return "no position"
+    return f"{event['lon']:.4f} E {event['lat']:.4f} N, 1-sigma {event['major_m']:.0f} x {event['minor_m']:.0f} m"
