@@ -152,15 +152,21 @@ class Gazetteer:
 
     def near(self, lon: float, lat: float, radius_km: float, population: int = 0) -> list[Settlement]:
         """The settlements within `radius_km` of a point, nearest first; none for NaN."""
+        index, distance = self.rows_near(lon, lat, radius_km, population)
+        return [self._settlement(i, metres) for i, metres in zip(index, distance, strict=True)]
+
+    def rows_near(self, lon: float, lat: float, radius_km: float, population: int = 0) -> tuple[Integers, Floats]:
+        """Rows of the settlements within `radius_km` of a point and their distances in metres, nearest first."""
         if not (np.isfinite(lon) and np.isfinite(lat)):
-            return []
+            return np.empty(0, np.int64), np.empty(0)
         # 0.6 %: the most by which the sphere of the tree and the ellipsoid of distances can differ.
         chord = 2 * np.sin(min(1.006 * radius_km / EARTH_KM / 2, np.pi / 2))
         index = np.sort(np.asarray(self._tree.query_ball_point(_sphere(lon, lat)[0], chord), np.int64))
         index = index[self.population[index] >= population]
         distance = geodesic(lon, lat, self.lon[index], self.lat[index])[0] if len(index) else np.empty(0)
         order = np.argsort(distance, kind="stable")
-        return [self._settlement(index[i], distance[i]) for i in order if distance[i] <= radius_km * 1000]
+        order = order[distance[order] <= radius_km * 1000]
+        return index[order], distance[order]
 
     def largest(self, bbox: tuple[float, float, float, float], n: int) -> list[Settlement]:
         """The `n` most populous settlements, districts left out, in (west, south, east, north); for map labels."""
