@@ -141,7 +141,9 @@ def _findings_of(folder: Path, mission: Mission, day: date, tables: Mapping[str,
         if spanning.num_rows:
             on = on or ground(folder)
             parts = rows_of(events, "incident_id", spanning["incident_id"])
-            again = judge(parts, spanning, on.agreement, on.line, on.frame, on.gazetteer, folder, ends, mission.zone())
+            again = judge(
+                parts, spanning, on.agreement, on.line, on.frame, on.gazetteer, folder, ends, mission.zone(), on.zones
+            )
             old = pc.is_in(findings["subject_id"], value_set=pc.unique(spanning["incident_id"]))
             new = again.filter(pc.equal(again["subject_kind"], "incident"))
             findings = pa.concat_tables([findings.filter(pc.invert(old)), new])

@@ -47,6 +47,7 @@ class Ground(msgspec.Struct, frozen=True):
     frame: Frame
     line: Line | None
     gazetteer: Gazetteer
+    zones: rules.Zones  # of the agreement, each drawn when first asked for
 
 
 def ground(folder: Path) -> Ground:
@@ -75,7 +76,8 @@ def _ground(folder: Path, _file_hashes: tuple[tuple[str, str], ...]) -> Ground:
             trim_km=mission.line.trim_km,
             border=outer_border() if mission.line.trim_km else None,
         )
-    return Ground(mission, mission.load_agreement(folder), frame, line, gazetteer(folder, mission))
+    agreement, places = mission.load_agreement(folder), gazetteer(folder, mission)
+    return Ground(mission, agreement, frame, line, places, rules.Zones(agreement, line, frame, places, folder))
 
 
 def gazetteer(folder: Path, mission: Mission) -> Gazetteer:
@@ -110,7 +112,16 @@ def draw(
     fused = engine(observations, on.frame, on.line, on.gazetteer, on.mission.fire_prior)
     progress("holding incidents against the agreement", 0, None)
     findings = rules.judge(
-        fused.events, fused.incidents, on.agreement, on.line, on.frame, on.gazetteer, folder, until, on.mission.zone()
+        fused.events,
+        fused.incidents,
+        on.agreement,
+        on.line,
+        on.frame,
+        on.gazetteer,
+        folder,
+        until,
+        on.mission.zone(),
+        on.zones,
     )
     line = on.line.table() if on.line is not None else picture.LINE.empty_table()
     return {
@@ -241,7 +252,7 @@ def _drawn(
     ) + timedelta(microseconds=1)
     tables = draw(on, folder, observations, last, engine, progress)
     day = on.mission.day_of(last - timedelta(microseconds=1))
-    tables["zones"] = rules.zones_table(on.agreement, on.line, on.frame, on.gazetteer, folder, day)
+    tables["zones"] = rules.zones_table(on.agreement, on.line, on.frame, on.gazetteer, folder, day, on.zones)
     return tables
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from truceline.line import Line
     from truceline.places import Gazetteer
 
-__all__ = ["FLOOR", "REGISTRY", "Rule", "judge", "zones_table"]
+__all__ = ["FLOOR", "REGISTRY", "Rule", "Zones", "judge", "zones_table"]
 
 REGISTRY: Mapping[str, Rule] = {
     "cessation": cessation,
@@ -52,6 +52,7 @@ def judge(
     folder: Path,
     until: datetime,
     zone: tzinfo = UTC,
+    drawn_before: Zones | None = None,
 ) -> pa.Table:
     """Every incident, and every duty, held against every clause in every party's reading.
 
@@ -71,6 +72,8 @@ def judge(
         Up to when the picture speaks. A duty due later is not judged.
     zone
         In which sentences tell times.
+    drawn_before
+        The agreement's zones where they have been drawn already.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def judge(
         When a file that a zone names cannot be read.
     """
     picture = of_incidents(events, incidents, frame)
-    zones = Zones(agreement, line, frame, gazetteer, folder)
+    zones = drawn_before or Zones(agreement, line, frame, gazetteer, folder)
     inside = Inside(zones, picture)
     names = {party.id: party.name for party in agreement.party}
     lead = leads(picture, names, [], zone)

@@ -240,9 +240,20 @@ def _site(name: Any, lon: Any, lat: Any, where: str) -> Site:
 
 
 def zones_table(
-    agreement: Agreement, line: "Line | None", frame: Frame, gazetteer: "Gazetteer | None", folder: Path, day: date
+    agreement: Agreement,
+    line: "Line | None",
+    frame: Frame,
+    gazetteer: "Gazetteer | None",
+    folder: Path,
+    day: date,
+    drawn_before: "Zones | None" = None,
 ) -> pa.Table:
     """The agreement's zones as they were on `day`, for the map.
+
+    Parameters
+    ----------
+    drawn_before
+        The same zones where they have been drawn already: settlements by the thousand take a second.
 
     Returns
     -------
@@ -250,7 +261,7 @@ def zones_table(
         `id`, `name`, `kind`, `geometry` (WKB, WGS 84, generalised to 25 m). Zones without a border, and those
         that cannot be drawn on that day (no line), have no row.
     """
-    zones = Zones(agreement, line, frame, gazetteer, folder)
+    zones = drawn_before or Zones(agreement, line, frame, gazetteer, folder)
     rows: dict[str, list[Any]] = {name: [] for name in ZONES.names}
     for zone in agreement.zone:
         if zone.kind == "everywhere":
