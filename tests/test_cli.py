@@ -3,6 +3,7 @@
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,13 @@ def test_the_reference_says_what_the_code_does():
         [sys.executable, ROOT / "tools" / "reference.py", "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_wheel_brings_all_that_demo_and_init_copy():
+    """What lies in examples/ for users is in the wheel's list; the makers of the data and their truth are not."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    listed = [ROOT / name for name in project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]]
+    wanted = [p for p in (ROOT / "examples").rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")]
+    missing = [p for p in wanted if p.name != "expected.json" and not any(p.is_relative_to(one) for one in listed)]
+    assert missing == []
+    assert all(one.exists() for one in listed)
