@@ -35,7 +35,7 @@ class Assumed:
     front_km: float = 10.0
     rear_odds: float = 0.006
     rear_km: float = 40.0
-    #: Anywhere else, where there is a line (fighting for weeks far from it is nearly excluded), and where there is none.
+    #: Anywhere else, if there is a line (fighting for weeks far from it is nearly excluded), and if there is none.
     far_odds: float = 3e-6
     no_line_odds: float = 0.02
     #: Online, when nothing that followed can confirm it, the odds are this part of those (assumption, low).
