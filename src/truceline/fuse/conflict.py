@@ -103,6 +103,7 @@ def conflict(
     night: Bools | None = None,
     reports: Reports | None = None,
     assumed: Assumed | None = None,
+    settled_only: bool = False,
 ) -> Judged:
     """The probability of each detection that the conflict caused it.
 
@@ -122,6 +123,8 @@ def conflict(
         Whether it was seen by night.
     reports
         None where there are none. Days before the first and after the last say nothing.
+    settled_only
+        Leave `online` as NaN, which saves two fifths of the time; what was seen later is then part of "activity".
     """
     assumed = assumed or Assumed()
     if background is not None and lines is not None and lines.grid != background.grid:
@@ -139,13 +142,15 @@ def conflict(
     if background is not None and len(use):
         seen = None if night is None else night[order[use]]
         lon_, lat_, at_ = (column[use] for column in place)
-        made[:, use] = _in_steps(background, lon_, lat_, at_, lines, seen, reports, odds_then[use], assumed)
+        made[:, use] = _in_steps(
+            background, lon_, lat_, at_, lines, seen, reports, odds_then[use], assumed, settled_only
+        )
     # each step adds what it changes in the log odds
     log_odds = np.log(made / (1.0 - made))
     parts = np.diff(log_odds, axis=0, prepend=0.0)
     out = np.full((len(FACTORS) + 3, len(lon)), np.nan)
     out[: len(FACTORS), order] = parts
-    out[len(FACTORS) :, order] = made[-2], made[-1], spoken
+    out[len(FACTORS) :, order] = np.where(settled_only, np.nan, made[-2]), made[-1], spoken
     return Judged(
         out[-3], out[-2], dict(zip(FACTORS, out[: len(FACTORS)], strict=True)), np.nan_to_num(out[-1]).astype(np.bool_)
     )
@@ -196,6 +201,7 @@ def _in_steps(
     reports: Reports | None,
     prior: Floats,
     assumed: Assumed,
+    settled_only: bool,
 ) -> Floats:
     """(steps, n) probabilities, each step with one thing more taken into account: `FACTORS`. In the order of time."""
     steady = np.isin(background.spot_keys(lon, lat), background.steady)
@@ -206,11 +212,14 @@ def _in_steps(
     )
     # online, later periods must not say what a detection counts for
     now, then = (1.0 - p for p in _stays(background.grid, lon, lat, at_s, night))
-    before, after = online(stage, by_day * then, by_pass * then), settled(stage, by_day * now)
+    then = now if settled_only else then
+    after = settled(stage, by_day * now)
+    before = after if settled_only else online(stage, by_day * then, by_pass * then)
     heat = _heat(background, lon, lat, night)
     none, made = np.zeros(len(lon)), stage.chain
     usual = np.full(len(lon), background.rate[:, background.covered].mean())
     said = _reported(reports, background.grid, lon, lat, at_s)
+    said = (said[0], said[0]) if settled_only else said
 
     def of(found: Found, heat: Floats) -> Floats:
         return np.asarray(share(found.active, found.expected, found.watched, heat, made))
