@@ -1,7 +1,8 @@
 """The picture's tables: events, incidents, what ties observations to them, what became of old ids.
 
 An *event* is one physical occurrence, fused from one or more observations. An *incident* is an episode
-of events close in place, time and kind. Tracks join here when moving objects do.
+of events close in place, time and kind. A *track* is a moving object, with its points; *movements* are what tracks
+tell: zones entered, silence inside coverage, meetings, positions that cannot be.
 """
 
 import hashlib
@@ -96,6 +97,63 @@ INCIDENTS = pa.schema(
         *_STATED,
         ("p_conflict", pa.float32()),
         ("p_conflict_model", pa.string()),
+        ("release", pa.string()),
+    ]
+)
+
+#: Moving objects that were confirmed. Where, how fast: at `last_at`.
+TRACKS = pa.schema(
+    [
+        pa.field("track_id", ID, nullable=False),  # of its earliest observation
+        ("parent_id", ID),  # the track it split from
+        ("merged_into", ID),  # the track that goes on for it
+        pa.field("what", pa.string(), nullable=False),
+        ("confidence", pa.float32()),
+        ("alternatives", LIKELIHOODS),
+        ("identity", pa.string()),  # the one that most of its observations state
+        ("identities", pa.list_(pa.string())),  # all that were stated, sorted
+        ("first_at", TIME),
+        ("last_at", TIME),
+        *_WHERE_AND_WHEN,
+        ("alt_m", pa.float32()),
+        ("speed_mps", pa.float32()),
+        ("course_deg", pa.float32()),
+        ("length_m", pa.float32()),  # of its path
+        ("observations", pa.int32()),
+        ("sources", pa.list_(pa.string())),
+        ("sensors", pa.list_(pa.string())),
+        ("release", pa.string()),
+    ]
+)
+
+#: The state of a track after each of its observations, settled: in the order of track, time, observation.
+TRACK_POINTS = pa.schema(
+    [
+        pa.field("track_id", ID, nullable=False),
+        pa.field("observation_id", ID, nullable=False),  # the one behind this point
+        ("at", TIME),
+        *_WHERE_AND_WHEN,
+        ("alt_m", pa.float32()),
+        ("speed_mps", pa.float32()),
+        ("course_deg", pa.float32()),
+        ("p_manoeuvre", pa.float32()),  # probability of the manoeuvring model
+    ]
+)
+
+#: What tracks tell: each an occurrence with a probability, what speaks for it and a sentence.
+MOVEMENTS = pa.schema(
+    [
+        pa.field("event_id", ID, nullable=False),  # SHA-256 of track, term, zone and begin
+        pa.field("track_id", ID, nullable=False),
+        ("other_id", ID),  # the other track of a rendezvous, of two claims to one identity
+        pa.field("what", pa.string(), nullable=False),  # movement.enter, movement.dark, jamming.position ...
+        ("confidence", pa.float32()),  # its probability
+        ("at_from", TIME),
+        ("at_until", TIME),
+        *_WHERE_AND_WHEN,
+        ("zone", pa.string()),
+        ("factors", LIKELIHOODS),  # natural log of odds
+        ("text", pa.string()),
         ("release", pa.string()),
     ]
 )
