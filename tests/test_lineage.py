@@ -72,6 +72,18 @@ def test_incidents_are_related_through_their_events():
     assert told(before, after, "incident") == {("i", "merged", "i"), ("j", "merged", "i")}
 
 
+def test_tracks_are_related_when_they_share_an_observation():
+    """A late fix that ties two tracks together merges them; what events are made of has no part in it."""
+
+    def tracked(**tracks: str) -> dict[str, pa.Table]:
+        ties = [{"observation_id": an_id(o), "track_id": an_id(t)} for t, seen in tracks.items() for o in seen]
+        return edition() | {"associations": pa.Table.from_pylist(ties, schema=picture.ASSOCIATIONS)}
+
+    before, after = tracked(t="ab", u="cd"), tracked(t="abecd")
+    assert told(before, after, "track") == {("t", "merged", "t"), ("u", "merged", "t")}
+    assert not told(before, after)
+
+
 def test_the_order_of_rows_does_not_matter():
     before, after = edition(e="i: ab", f="j: cd", g="j: e"), edition(e="i: ac", f="i: bd", h="k: f")
     turned = {name: rows.take(pa.array(range(rows.num_rows)[::-1])) for name, rows in after.items()}

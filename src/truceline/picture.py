@@ -161,7 +161,7 @@ MOVEMENTS = pa.schema(
 #: What became of the ids of the edition before: same, split, merged, gone, new.
 LINEAGE = pa.schema(
     [
-        pa.field("kind", pa.string(), nullable=False),  # event, incident
+        pa.field("kind", pa.string(), nullable=False),  # event, incident, track
         ("from_id", ID),
         ("to_id", ID),
         pa.field("relation", pa.string(), nullable=False),

@@ -15,7 +15,7 @@ Pairs = npt.NDArray[np.uint64]
 
 
 def lineage(before: Mapping[str, pa.Table], after: Mapping[str, pa.Table]) -> pa.Table:
-    """How the events and incidents of one edition became those of the next: `picture.LINEAGE`.
+    """How the events, incidents and tracks of one edition became those of the next: `picture.LINEAGE`.
 
     Two are related when they share an observation. `same`: one became one, whether or not its id or its
     observations changed; `split`: one became several; `merged`: several became one (of a pair that is
@@ -26,7 +26,7 @@ def lineage(before: Mapping[str, pa.Table], after: Mapping[str, pa.Table]) -> pa
     before, after
         Each with the tables "associations" and "events".
     """
-    return pa.concat_tables([_related(before, after, kind) for kind in ("event", "incident")])
+    return pa.concat_tables([_related(before, after, kind) for kind in ("event", "incident", "track")])
 
 
 def _related(before: Mapping[str, pa.Table], after: Mapping[str, pa.Table], kind: str) -> pa.Table:
@@ -50,8 +50,11 @@ def _related(before: Mapping[str, pa.Table], after: Mapping[str, pa.Table], kind
 
 
 def _behind(edition: Mapping[str, pa.Table], kind: str) -> tuple[Pairs, Pairs]:
-    """Ids of observations, and of the event or incident that each is behind."""
+    """Ids of observations, and of the event, incident or track that each is behind."""
     ties = edition["associations"]
+    if kind == "track":
+        ties = ties.filter(pc.is_valid(ties["track_id"]))
+        return ids(ties["observation_id"]), ids(ties["track_id"])
     ties = ties.filter(pc.is_valid(ties["event_id"]))
     seen, events = ids(ties["observation_id"]), ids(ties["event_id"])
     if kind == "event":
