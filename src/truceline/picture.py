@@ -69,8 +69,10 @@ EVENTS = pa.schema(
         ("weapon", pa.string()),
         *_STATED,
         ("frp_mw", pa.float32()),  # summed over the pixels of one overpass
-        # probability that the conflict caused it; which model said so; its factors (natural log of odds)
+        # probability that the conflict caused it, and as it could be said at the time; which model said so; its
+        # factors (natural log of odds)
         ("p_conflict", pa.float32()),
+        ("p_conflict_online", pa.float32()),
         ("p_conflict_model", pa.string()),
         ("p_conflict_factors", LIKELIHOODS),
         ("release", pa.string()),

@@ -72,12 +72,13 @@ def fuse(
     built = event_columns(occurred, fused, frame, line)
     incident_ids = beginning.take(pa.array(groups.order[groups.start]))
     built |= {"event_id": ids, "incident_id": incident_ids.take(pa.array(groups.group))}
-    built |= {"p_conflict": None, "p_conflict_model": None, "p_conflict_factors": None}
+    built |= dict.fromkeys(("p_conflict", "p_conflict_online", "p_conflict_model", "p_conflict_factors"))
     events = assembled(built, fused.number, picture.EVENTS)
     ties = associations(occurred, fused, ids)
     judged = stated_conflict(events, fire_prior) if conflict is None else conflict(events, ties, observations)
     for name, column in (
         ("p_conflict", single(judged.p)),
+        ("p_conflict_online", single(judged.p if judged.p_online is None else judged.p_online)),
         ("p_conflict_model", judged.model),
         ("p_conflict_factors", judged.factors),
     ):

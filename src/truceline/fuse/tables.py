@@ -30,9 +30,10 @@ PRIOR_MODEL = "prior, uncalibrated"
 class Conflict(NamedTuple):
     """Whether the conflict caused each event: one value a row of the events table."""
 
-    p: Array  # NaN where nothing can be said
+    p: Array  # settled: all that was observed is used; NaN where nothing can be said
     model: pa.Array  # string; what said so
-    factors: pa.Array  # map of name to natural log of odds, or null
+    factors: pa.Array  # map of name to natural log of odds, or null; they are those of `p`
+    p_online: Array | None = None  # only what had been observed by then is used; None: the same as `p`
 
 
 class ConflictModel(Protocol):
