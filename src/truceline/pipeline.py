@@ -18,9 +18,11 @@ import pyarrow.compute as pc
 
 from truceline import __version__, picture, rules
 from truceline.agreement import Agreement
+from truceline.baseline import fire_model
 from truceline.errors import NotFoundError
 from truceline.frame import Frame
-from truceline.fuse import Fused, fuse, lineage
+from truceline.fuse import ConflictModel, Fused, fuse, lineage
+from truceline.fuse.conflict import COLUMNS as OF_FIRES
 from truceline.fuse.occurrences import COLUMNS
 from truceline.intake import JOURNAL, Progress, configure, silent
 from truceline.line import Line
@@ -92,6 +94,7 @@ def draw(
     until: datetime,
     engine: Engine = fuse,
     progress: Progress = silent,
+    conflict: ConflictModel | None = None,
 ) -> dict[str, pa.Table]:
     """The picture and its findings: a pure function of observations and files.
 
@@ -103,13 +106,15 @@ def draw(
         Up to when the picture speaks; duties due later are not judged.
     engine
         Fuses observations into associations, events and incidents.
+    conflict
+        Says which fires are the conflict's; None: the mission's `fire_prior` of every fire alike.
 
     Returns
     -------
     dict of table name to table: associations, events, incidents, findings, line.
     """
     progress("fusing observations into events and incidents", 0, None)
-    fused = engine(observations, on.frame, on.line, on.gazetteer, on.mission.fire_prior)
+    fused = engine(observations, on.frame, on.line, on.gazetteer, on.mission.fire_prior, conflict)
     progress("holding incidents against the agreement", 0, None)
     findings = rules.judge(
         fused.events,
@@ -171,12 +176,10 @@ def settle(
         if latest is not None and latest.inputs_digest == f"{inputs}+{signed}":
             _publish(folder, book, latest)
             return latest
-        same_picture = latest is not None and latest.inputs_digest.startswith(inputs)
-        tables = (
-            {name: book.table(name) for name in (*DIGESTED, "zones")}
-            if same_picture
-            else _drawn(folder, observations, until, engine, progress)
-        )
+        if latest is not None and latest.inputs_digest.startswith(inputs):  # only verdicts are new
+            tables, note = {name: book.table(name) for name in (*DIGESTED, "zones")}, latest.note
+        else:
+            tables, note = _drawn(folder, observations, until, engine, progress)
         _conclude(tables, verdicts, book if latest else None)
         edition = Edition(
             number=max((one.edition.number for one in made(journal)), default=0) + 1,
@@ -187,7 +190,7 @@ def settle(
             journal_rows=observations.num_rows,
             code_version=__version__,
             made_at=made_at,
-            note=_remarks(tables["line"]),
+            note=note,
         )
         text = msgspec.json.encode(Made(edition, files=file_hashes, **made_from)).decode()
         entry = {"what": "edition", "text": text, "received_at": made_at}
@@ -217,7 +220,7 @@ def made(journal: Journal) -> list[Made]:
 def _inputs(journal: Journal) -> tuple[pa.Table, pa.Table]:
     """What fusion reads of the observations, and the verdicts; both in the order in which they came."""
     kept = set(journal.columns("observation"))
-    columns = [*dict.fromkeys(("observation_id", "at", "until", *(c for c in COLUMNS if c in kept)))]
+    columns = [*dict.fromkeys(("observation_id", "at", "until", *(c for c in (*COLUMNS, *OF_FIRES) if c in kept)))]
     return journal.table("observation", columns), journal.table("verdict")
 
 
@@ -242,18 +245,19 @@ def _digest(parts: Sequence[bytes]) -> str:
 
 def _drawn(
     folder: Path, observations: pa.Table, until: datetime | None, engine: Engine, progress: Progress
-) -> dict[str, pa.Table]:
-    """The picture, its findings, and the agreement's zones as they were at its end."""
+) -> tuple[dict[str, pa.Table], str]:
+    """The picture, its findings, and the agreement's zones as they were at its end; and remarks on its inputs."""
     progress("reading line, agreement and places", 0, None)
     on = ground(folder)
+    conflict, said = fire_model(folder, on.mission, on.frame, on.line, observations, progress)
     # A picture of everything speaks up to the moment after its last observation.
     last = until or max(
         value for c in ("at", "until") if (value := pc.max(observations[c]).as_py()) is not None
     ) + timedelta(microseconds=1)
-    tables = draw(on, folder, observations, last, engine, progress)
+    tables = draw(on, folder, observations, last, engine, progress, conflict)
     day = on.mission.day_of(last - timedelta(microseconds=1))
     tables["zones"] = rules.zones_table(on.agreement, on.line, on.frame, on.gazetteer, folder, day, on.zones)
-    return tables
+    return tables, "; ".join(filter(None, [_remarks(tables["line"]), said]))
 
 
 def _conclude(tables: dict[str, pa.Table], verdicts: pa.Table, before: Book | None) -> None:
@@ -310,7 +314,7 @@ def rebuild(folder: Path, *, engine: Engine = fuse, progress: Progress = silent)
             if not one.edition.inputs_digest.startswith(now):
                 continue
             if now != inputs:
-                tables, inputs = _drawn(folder, mine, one.edition.cutoff, engine, silent), now
+                (tables, _), inputs = _drawn(folder, mine, one.edition.cutoff, engine, silent), now
             _conclude(tables, verdicts.slice(0, one.verdicts), book if book.latest() else None)
             row["again"] = picture.digest({name: tables[name] for name in DIGESTED})
             book.put(msgspec.structs.replace(one.edition, digest=row["again"]), tables)
