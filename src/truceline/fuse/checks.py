@@ -7,7 +7,7 @@ Three questions, each put season by season:
 - the mission's own time: do the probabilities, by distance from the line, add up to what burnt beyond the background?
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -76,6 +76,7 @@ def aggregate(
     seen: Detections | None = None,
     reports: Reports | None = None,
     assumed: Assumed = ASSUMED,
+    tell: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """All checks of a mission, ready for JSON; `sentences` says in words what they found.
 
@@ -91,6 +92,8 @@ def aggregate(
         Places at war then, degrees.
     seen
         The mission's own hotspots; None leaves `bands` out.
+    tell
+        Called with how many of how many looks are done: one a year of the baseline, and one at the mission's own time.
 
     Returns
     -------
@@ -104,7 +107,9 @@ def aggregate(
     baseline = baseline.of(known)
     year = calendar_years(baseline.day)
     peace: list[dict[str, Any]] = []
-    for one in np.unique(year).tolist():
+    all_years = np.unique(year).tolist()
+    for done, one in enumerate(all_years):
+        tell(done, len(all_years) + 1)
         others, mine = baseline.of(year != one), baseline.of(year == one)
         learned = Background.learn(others.lon, others.lat, others.day, exclude=exclude)
         if learned is None:
@@ -112,6 +117,7 @@ def aggregate(
         laid = laid_over(line, frame, learned, one)
         judged = judge(learned, *mine[:3], lines=laid, night=mine.night, assumed=assumed)
         peace += [{"year": one, **row} for row in peaceful(mine, judged, laid, exclude)]
+    tell(len(all_years), len(all_years) + 1)
     bands: list[dict[str, Any]] = []
     if seen is not None and len(seen.lon):
         learned = Background.learn(baseline.lon, baseline.lat, baseline.day, exclude=exclude)

@@ -75,7 +75,7 @@ class FireModel:
             lat,
             at_s,
             lines=self.lines(lon, lat),
-            night=_night(pixels),
+            night=night(pixels),
             reports=told,
             assumed=self.assumed,
         )
@@ -135,7 +135,7 @@ def _rows(asked: pa.ChunkedArray, among: pa.ChunkedArray) -> Ints:
     return np.asarray(place[same[len(order) :]])
 
 
-def _night(pixels: pa.Table) -> npt.NDArray[np.bool_] | None:
+def night(pixels: pa.Table) -> npt.NDArray[np.bool_] | None:
     """Whether each was seen by night; None unless the feed says so of all."""
     if "firms_daynight" not in pixels.column_names:
         return None
