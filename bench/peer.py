@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pyproj
 import shapely
-from bench import peer_episodes, peer_events, peer_fuse, peer_place, peer_read, peer_rules, peer_tables
+from bench import peer_episodes, peer_events, peer_fuse, peer_place, peer_read, peer_rules, peer_tables, peer_zones
 
 from truceline.mission import Mission
 from truceline.observation import term
@@ -66,15 +66,21 @@ def run(folder: Path, out: Path) -> tuple[dict[str, pd.DataFrame], dict[str, dic
     lap("against the line")
     last = np.nanmax(np.concatenate([peer_fuse.seconds(observations[c]) for c in ("at_us", "until_us")])) + 1e-6
     held = events.assign(**{c: state[c] for c in ("e", "n", "ee", "en", "nn")})
-    zones = peer_place.Zones(agreement, lines, theatre, gazetteer, folder)
-    findings = peer_rules.judge(held, incidents, agreement, zones, last)
+    zones = peer_zones.Zones(agreement, lines, theatre, gazetteer, folder)
+    findings, factors = peer_rules.judge(held, incidents, agreement, zones, last, mission.zone())
     lap("judge")
     associations = pd.DataFrame(
         {"observation_id": table["observation_id"], "event_id": events["event_id"].to_numpy()[event], "log_ratio": tie}
     )
     day = mission.day_of(datetime.fromtimestamp(last - 1e-6, UTC))
     zoned = zones.table(agreement, lines.at(day) if lines is not None else None)
-    tables = {"associations": associations, "events": events, "incidents": incidents, "findings": findings}
+    tables = {
+        "associations": associations,
+        "events": events,
+        "incidents": incidents,
+        "findings": findings,
+        "factors": factors,
+    }
     keep(out / "book.sqlite", tables)
     publish(out / "picture.gpkg", tables, zoned, lines, theatre, agreement, folder)
     lap("keep and publish")

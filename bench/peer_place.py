@@ -14,7 +14,6 @@ from bench.peer_fuse import Theatre
 from scipy.special import owens_t
 from sklearn.neighbors import BallTree
 
-from truceline.agreement import Agreement, Zone
 from truceline.mission import Mission, files
 from truceline.places import FAR_KM, Gazetteer, outer_border
 
@@ -215,114 +214,6 @@ def ordered(parts):
             turned = part if tips[1].distance(one) <= tips[1].distance(two) else part.reverse()
             placed.append((2, near[1], part.wkb, turned))
     return shapely.MultiLineString([part for *_, part in sorted(placed, key=lambda entry: entry[:3])])
-
-
-class Zones:
-    """The agreement's zones in metres, for a line where they go with one."""
-
-    def __init__(self, agreement: Agreement, lines: Lines | None, theatre, gazetteer: Gazetteer, folder: Path) -> None:
-        self.by_id = {"everywhere": Zone(id="everywhere", kind="everywhere")} | {z.id: z for z in agreement.zone}
-        self.lines, self.theatre, self.gazetteer, self.folder = lines, theatre, gazetteer, folder
-        self.drawn: dict[object, tuple[object, float]] = {}
-        self.areas: dict[object, Area] = {}
-
-    def everywhere(self, zone: str) -> bool:
-        return self.by_id[zone].kind == "everywhere"
-
-    def moves(self, zone: str) -> bool:
-        return self.by_id[zone].kind == "band" and self.by_id[zone].line == "actual"
-
-    def draw(self, zone: str, line: Dated | None):
-        """(shape, tolerance), or None where it cannot be drawn."""
-        key = (zone, line.day if line is not None and self.moves(zone) else None)
-        if key not in self.drawn:
-            self.drawn[key] = self._draw(self.by_id[zone], line)
-        return self.drawn[key]
-
-    def _draw(self, zone: Zone, line: Dated | None):
-        if zone.kind == "band":
-            if zone.line != "actual":
-                line = self.lines.at(date.fromisoformat(zone.line)) if self.lines else None
-            if line is None:
-                return None
-            reach = zone.to_km * 1000 / (2 if zone.measured == "total_width" else 1)
-            band = shapely.buffer(line.path, reach, quad_segs=16)
-            if zone.from_km:
-                band = band.difference(shapely.buffer(line.path, zone.from_km * 1000, quad_segs=16))
-            if zone.side != "both":
-                if line.area is None:
-                    return None
-                band = band.intersection(line.area) if zone.side == "inside" else band.difference(line.area)
-            return band, line.tolerance_m
-        if zone.kind == "polygon":
-            shapes = [shapely.Polygon(ring) for ring in zone.coordinates]
-            if zone.path is not None:
-                frame = gpd.read_file(self.folder / zone.path)
-                for key, value in zone.where.items():
-                    frame = frame[frame[key].astype(str).str.casefold() == value.casefold()]
-                shapes += list(frame.geometry)
-            degrees = gpd.GeoSeries(mended(np.array(shapes, object)), crs=4326)
-            return shapely.union_all(mended(project(degrees, self.theatre))), 0.0
-        if zone.kind == "settlements":
-            places = self.gazetteer.near(
-                self.theatre.lon, self.theatre.lat, self.theatre.radius_m / 1000, zone.population
-            )
-            lon, lat, radius = [p.lon for p in places], [p.lat for p in places], zone.radius_km
-        else:
-            places = [(s.lon, s.lat, s.radius_km or zone.radius_km) for s in zone.sites]
-            if zone.path is not None:
-                table = pd.read_csv(self.folder / zone.path, dtype=str, encoding="utf-8-sig")
-                names = {name.lower(): name for name in table.columns}
-                for key, value in zone.where.items():
-                    table = table[table[names[key.lower()]].str.strip() == value]
-                x = next(names[c] for c in ("longitude", "lon", "lng", "long", "x") if c in names)
-                y = next(names[c] for c in ("latitude", "lat", "y") if c in names)
-                places += [(float(a), float(b), zone.radius_km) for a, b in zip(table[x], table[y], strict=True)]
-            lon, lat, radius = (np.array(part, float) for part in zip(*places, strict=True))
-        e, n = self.theatre.local(np.asarray(lon), np.asarray(lat))
-        circles = gpd.GeoSeries(shapely.points(e, n)).buffer(1000 * LARGER * np.asarray(radius), quad_segs=16)
-        return circles.union_all(method="disjoint_subset"), 0.0
-
-    def inside(self, zones: tuple[str, ...], w: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
-        """Probability of rows lying in all zones at once; NaN where it cannot be said."""
-        wanted = tuple(sorted({zone for zone in zones if not self.everywhere(zone)}))
-        if not wanted:
-            return np.ones(len(rows))
-        out = np.full(len(rows), np.nan)
-        lines = np.zeros(len(rows), np.int64)
-        if any(self.moves(zone) for zone in wanted) and self.lines is not None:
-            starts = np.array([np.datetime64(line.day, "s").astype(np.int64) for line in self.lines.lines]) / 86400
-            lines = np.searchsorted(starts, np.floor(np.nan_to_num(w["when"].to_numpy()[rows]) / 86400), "right") - 1
-        for i in np.unique(lines):
-            mine = np.flatnonzero(lines == i)
-            line = self.lines.lines[i] if self.lines is not None and i >= 0 else None
-            shapes = [self.draw(zone, line) for zone in wanted]
-            if any(shape is None for shape in shapes):
-                continue
-            key = (wanted, i)
-            if key not in self.areas:
-                whole = shapes[0][0]
-                for other, _ in shapes[1:]:
-                    whole = shapely.intersection(whole, other)
-                self.areas[key] = Area(whole)
-            blur = max(tolerance for _, tolerance in shapes) ** 2
-            e, n, ee, en, nn = (w[c].to_numpy()[rows[mine]] for c in ("e", "n", "ee", "en", "nn"))
-            out[mine] = self.areas[key].probability(e, n, ee + blur, en, nn + blur)
-        return out
-
-    def table(self, agreement: Agreement, line: Dated | None) -> gpd.GeoDataFrame:
-        rows = []
-        for zone in agreement.zone:
-            drawn = None if zone.kind == "everywhere" else self.draw(zone.id, line)
-            if drawn is not None and not drawn[0].is_empty:
-                rows.append((zone.id, zone.name or zone.id, zone.kind, drawn[0]))
-        frame = gpd.GeoDataFrame(
-            rows, columns=["id", "name", "kind", "geometry"], geometry="geometry", crs=self.theatre.crs
-        )
-        frame["geometry"] = frame.geometry.simplify(25.0, preserve_topology=False)
-        frame = frame.to_crs(4326)
-        frame["geometry"] = mended(frame.geometry.to_numpy())
-        return frame
 
 
 # ---- places in words ----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from bench.peer_fuse import Theatre, likelihoods
 
 from truceline.fuse import assumptions as assumed
 from truceline.fuse.assumptions import STREAMS, stream
+from truceline.fuse.tables import PRIOR_MODEL
 from truceline.observation import RELEASES
 
 FIRE, UNNAMED = STREAMS.index("fire"), 0.02
@@ -125,6 +126,7 @@ def stated_cause(events_: pd.DataFrame, fire_prior: float) -> None:
     prior = {name: a.value for name, a in assumed.CONFLICT.items()} | {"fire": fire_prior}
     by_word = {w: prior.get(stream(w) or "", np.nan) for w in events_["what"].unique()}
     events_["p_conflict"] = events_["what"].map(by_word).astype(np.float32)
+    events_["p_conflict_model"] = np.where(events_["p_conflict"].isna(), None, PRIOR_MODEL)
 
 
 def incident_table(events_: pd.DataFrame, v: pd.DataFrame, incident, terms, theatre):
@@ -165,6 +167,7 @@ def incident_table(events_: pd.DataFrame, v: pd.DataFrame, incident, terms, thea
         out[name] = by[name].sum(min_count=1).to_numpy()
     for name in ("killed", "injured", "p_conflict"):
         out[name] = by[name].max().to_numpy()
+    out["p_conflict_model"] = np.where(out["p_conflict"].isna(), None, PRIOR_MODEL)
     ranks = events_["release"].map({name: i for i, name in enumerate(RELEASES)})
     out["release"] = np.array(RELEASES, object)[ranks.groupby(incident).max().to_numpy(int)]
     anchor = pd.Series(np.arange(len(events_))).groupby(incident).first().to_numpy()
