@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from truceline.errors import MissionError
+from truceline.feeds.ais import Ais
 from truceline.feeds.batch import Batch, Feed
 from truceline.feeds.fetch import fetch, shown
 from truceline.feeds.firms import Firms
@@ -23,7 +24,11 @@ from truceline.mission import Source
 __all__ = ["REGISTRY", "Batch", "Feed", "check", "fetch", "read", "shown"]
 
 #: The feeds by the name that a source's `feed` key gives them.
-REGISTRY: dict[str, Feed] = {"firms": Firms(), "table": Table()}
+REGISTRY: dict[str, Feed] = {
+    "ais": Ais(),
+    "firms": Firms(),
+    "table": Table(),
+}
 
 
 def check(source: Source) -> None:

@@ -13,6 +13,10 @@ import pyarrow as pa
 from truceline import observation
 from truceline.mission import Source
 
+#: A column beside those of the observation, of booleans: rows that carry no time of their own, although `at` is known
+#: from elsewhere. Without it those are the rows without `at`.
+UNTIMED = "untimed"
+
 #: A rejection shows this much of the bad value; the whole of it is in `raw`.
 SHOWN_CHARACTERS = 120
 
@@ -118,7 +122,8 @@ class Intake:
     def batch(self, records: Records, columns: Callable[[Faults], Mapping[str, Any]]) -> Batch:
         """The records as tables; `columns` reads the fields, with a place to put what is wrong with them."""
         faults = Faults(records.rows)
-        values = columns(faults)
+        values = dict(columns(faults))
+        untimed = values.pop(UNTIMED, None)
         total = len(records.raws)
         whole = np.ones(total, np.bool_)
         whole[list(records.broken)] = False
@@ -127,7 +132,7 @@ class Intake:
         accepted = np.zeros(total, np.bool_)
         accepted[position[good]] = True
         leaves = observation.leaves(self.source.id, records.raws)
-        occurrences = self._occurrences(values, position, good, records, leaves)
+        occurrences = self._occurrences(values, untimed, position, good, records, leaves)
         why = {**records.broken, **{int(position[row]): fault for row, fault in faults.why.items()}}
         if records.break_at is not None:
             last = records.raws[-1:]
@@ -141,6 +146,7 @@ class Intake:
     def _occurrences(
         self,
         values: Mapping[str, Any],
+        untimed: npt.NDArray[np.bool_] | None,
         position: npt.NDArray[np.int64],
         good: npt.NDArray[np.bool_],
         records: Records,
@@ -150,7 +156,8 @@ class Intake:
         if self.occurrence_column is None:
             return None
         at = values.get("at")
-        untimed = np.ones(len(good), np.bool_) if at is None else at.is_null().to_numpy(zero_copy_only=False)
+        if untimed is None:
+            untimed = np.ones(len(good), np.bool_) if at is None else at.is_null().to_numpy(zero_copy_only=False)
         numbers = np.zeros(len(good), np.int32)
         for row in np.flatnonzero(untimed & good).tolist():
             place = int(position[row])

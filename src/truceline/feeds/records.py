@@ -88,7 +88,7 @@ def _records(text: Window, cut: "_Cut", piece: int) -> Iterator[Records]:
         elif text.final:
             break
         elif text.left >= piece:
-            for raw in _pieces(text, piece):
+            for raw in pieces(text, piece):
                 yield Records(first, [raw], {0: Fault(f"is part of a line longer than {piece} bytes")}, cut.none())
                 first += 1
         else:
@@ -98,7 +98,7 @@ def _records(text: Window, cut: "_Cut", piece: int) -> Iterator[Records]:
         yield Records(first, [rest], {0: Fault(text.stream.problem)}, cut.none(), text.stream.break_at)
 
 
-def _pieces(text: Window, piece: int) -> Iterator[bytes]:
+def pieces(text: Window, piece: int) -> Iterator[bytes]:
     """The endless line at the window's beginning, up to its line end."""
     while True:
         found = [end for end in (text.data.find(b"\n", text.begin), text.data.find(b"\r", text.begin)) if end >= 0]
