@@ -13,6 +13,7 @@ from pathlib import Path
 
 from truceline.errors import MissionError
 from truceline.feeds.ais import Ais
+from truceline.feeds.asterix import Asterix
 from truceline.feeds.batch import Batch, Feed
 from truceline.feeds.fetch import fetch, shown
 from truceline.feeds.firms import Firms
@@ -26,6 +27,7 @@ __all__ = ["REGISTRY", "Batch", "Feed", "check", "fetch", "read", "shown"]
 #: The feeds by the name that a source's `feed` key gives them.
 REGISTRY: dict[str, Feed] = {
     "ais": Ais(),
+    "asterix": Asterix(),
     "firms": Firms(),
     "table": Table(),
 }
