@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import shapely
 
 from truceline.counting import count
 from truceline.mission import Mission
 from truceline.observation import to_numpy
-from truceline.store import Book, Journal
+from truceline.store import Book, Journal, merkle
 
 #: How far a number may be off. Positions of single events agree to rounding; distances come from geometries that were
 #: projected, joined and cut by two versions of the same steps; probabilities of ours are within 1e-6 of the integral.
@@ -39,6 +40,8 @@ TOLERANCES = {
     "chainage_m": 1.0,
     "p_inside": 1e-5,
     "p_breach": 1e-4,
+    "length_km": 0.01,
+    "tolerance_m": 0,
 }
 EXACT = ("what", "means", "description", "weapon", "release", "line_date", "p_conflict_model")
 #: Columns of findings that are compared as they are.
@@ -67,15 +70,14 @@ def differences(mission: Path, ours: Path, tables: dict[str, pd.DataFrame]) -> l
 
     with Journal(ours / "journal") as journal:
         for kind in ("observation", "duplicate", "rejection"):
-            mine = journal.table(kind, ["source"])["source"].to_pandas().value_counts().to_dict()
-            theirs = tables[f"{kind}s"]
-            if kind == "rejection":  # one that comes again is journalled once
-                theirs = theirs[~theirs.duplicated(["source", "raw"])]
-            same(f"{kind}s by source", mine, theirs["source"].value_counts().to_dict())
+            rows = journal.table(kind, ["source", "file", "leaf"])
+            mine = rows["source"].to_pandas().value_counts().to_dict()
+            same(f"{kind}s by source", mine, tables[f"{kind}s"]["source"].value_counts().to_dict())
+            same(f"{kind}s' Merkle roots by file", roots(rows), peer_roots(tables["chain"], kind))
         ids = set(journal.table("observation", ["observation_id"])["observation_id"].to_pylist())
         same("observations' ids", len(ids), len(ids & set(tables["observations"]["observation_id"])))
     with Book(ours / "book.sqlite") as book:
-        book_tables = {name: book.table(name) for name in ("associations", "events", "incidents", "findings")}
+        book_tables = {name: book.table(name) for name in book.names()}
     events, incidents = book_tables["events"], book_tables["incidents"]
     ties = book_tables["associations"].to_pandas().set_index("observation_id")
     theirs = tables["associations"].set_index("observation_id").reindex(ties.index)
@@ -88,6 +90,10 @@ def differences(mission: Path, ours: Path, tables: dict[str, pd.DataFrame]) -> l
     _table(wrong, "incidents", incidents, peers, {"first_at": "first", "last_at": "last"})
     same("incidents' places", incidents["place"].to_pylist(), peers["place"].tolist()) if len(peers) < 200 else None
     _findings(wrong, book_tables["findings"], tables["findings"], tables["factors"])
+    _cases(wrong, book_tables["cases"], tables["cases"])
+    _line(wrong, book_tables["line"], tables["line"])
+    _zones(wrong, book_tables["zones"], tables["zones"])
+    same("rows of lineage", book_tables["lineage"].num_rows, len(tables["lineage"]))
     _days(wrong, Mission.load(mission), events, tables["daily"])
     return wrong
 
@@ -120,11 +126,43 @@ def _table(wrong: list[str], what: str, mine: Any, theirs: pd.DataFrame, named: 
             if other == "tilt_deg":  # of a circle there is none
                 values, others = np.where(round_, 0, values), np.where(round_, 0, others)
             _numbers(wrong, what, "at" if other in ("first", "last") else other, values, others)
+        elif name == "alternatives":
+            _likelihoods(wrong, f"{what}, {name}", mine[name], theirs[name])
+        elif name in ("sources", "sensors"):
+            differ = sum(a != b for a, b in zip(mine[name].to_pylist(), theirs[name], strict=True))
+            if differ:
+                wrong.append(f"{what}, {name}: {differ} differ")
         elif name in EXACT and name in theirs:
             others = [one if isinstance(one, str) else None for one in theirs[name]]
             differ = sum(a != b for a, b in zip(mine[name].to_pylist(), others, strict=True))
             if differ:
                 wrong.append(f"{what}, {name}: {differ} differ")
+
+
+def _likelihoods(wrong: list[str], what: str, mine: pa.ChunkedArray, theirs: pd.Series) -> None:
+    """The other terms of a kind and their probabilities; where two are equal to rounding either may come first."""
+    off, differ = 0.0, 0
+    for a, b in zip(mine.to_pylist(), theirs, strict=True):
+        one, other = dict(a or ()), dict(b if isinstance(b, list) else ())
+        if one.keys() != other.keys():
+            differ += 1
+        elif one:
+            off = max(off, *(abs(one[name] - other[name]) for name in one))
+    if differ or off > TOLERANCES["confidence"]:
+        wrong.append(f"{what}: {differ} name other terms, probabilities are apart by up to {off:g}")
+
+
+def roots(rows: pa.Table) -> dict[tuple[str, str], str]:
+    """The Merkle root over the records of each file, by source and name, as ours makes it."""
+    out: dict[tuple[str, str], list[bytes]] = {}
+    for source, file, leaf in zip(*(rows[name].to_pylist() for name in ("source", "file", "leaf")), strict=True):
+        out.setdefault((source, Path(file).name), []).append(leaf)
+    return {key: merkle.root(b"".join(leaves)).hex() for key, leaves in out.items()}
+
+
+def peer_roots(chain: pd.DataFrame, kind: str) -> dict[tuple[str, str], str]:
+    rows = chain[chain["kind"] == kind]
+    return dict(zip(zip(rows["source"], rows["file"], strict=True), rows["root"], strict=True)) if len(rows) else {}
 
 
 def _findings(wrong: list[str], mine: pa.Table, theirs: pd.DataFrame, factors: pd.DataFrame) -> None:
@@ -182,6 +220,60 @@ def _sentences(wrong: list[str], what: str, mine: list[str], theirs: list[str]) 
     if differ:
         pair = next((a, b) for a, b in zip(mine, theirs, strict=True) if a != b)
         wrong.append(f"{what}, sentence: {differ} differ, as {pair[0]!r} and {pair[1]!r}")
+
+
+def _cases(wrong: list[str], mine: pa.Table, theirs: pd.DataFrame) -> None:
+    ids = mine["case_id"].to_pylist()
+    if ids != theirs["case_id"].tolist():
+        wrong.append(f"cases: {len(set(ids) ^ set(theirs['case_id']))} of one alone among {len(ids)}")
+        return
+    for name in ("clause", "subject_id", "state", "reopened", "findings", "severity", "observations_digest", "release"):
+        differ = sum(a != b for a, b in zip(mine[name].to_pylist(), theirs[name], strict=True))
+        if differ:
+            wrong.append(f"cases, {name}: {differ} differ")
+    _numbers(wrong, "cases", "p_breach", to_numpy(mine["p_breach"]).astype(float), theirs["p_breach"].to_numpy(float))
+    _numbers(wrong, "cases", "at", to_numpy(mine["opened_at"]).astype(float), theirs["opened_at"].to_numpy(float))
+
+
+#: How far a drawn line may be off anywhere, degrees (1 m), and a drawn zone: either side generalises the border of
+#: another drawing to 25 m, since ours widens lines piece by piece, and arcs of 16 chords are short by 0.12 %.
+LINE_DEG, ZONE_DEG = 1e-5, 1e-3
+
+
+def _line(wrong: list[str], mine: pa.Table, theirs: pd.DataFrame) -> None:
+    if mine["date"].to_pylist() != list(theirs.get("date", [])):
+        wrong.append("line: other dates")
+    elif mine.num_rows:
+        if mine["file"].to_pylist() != theirs["file"].tolist():
+            wrong.append("line: other files")
+        for name in ("length_km", "tolerance_m"):
+            _numbers(wrong, "line", name, to_numpy(mine[name]), theirs[name].to_numpy(float))
+        _drawn(wrong, "line", mine["date"].to_pylist(), mine["geometry"], theirs.geometry)
+
+
+def _zones(wrong: list[str], mine: pa.Table, theirs: pd.DataFrame) -> None:
+    for name in ("id", "name", "kind"):
+        if mine[name].to_pylist() != theirs[name].tolist():
+            wrong.append(f"zones, {name}: ours {mine[name].to_pylist()}, the peer's {theirs[name].tolist()}")
+            return
+    _drawn(wrong, "zone", mine["id"].to_pylist(), mine["geometry"], theirs.geometry)
+
+
+def _drawn(wrong: list[str], what: str, names: list[str], mine: pa.ChunkedArray, theirs: pd.Series) -> None:
+    """How far the corners of each drawing's lines or borders are from the other drawing."""
+    most = LINE_DEG if what == "line" else ZONE_DEG
+    for name, one, other in zip(names, shapely.from_wkb(mine.to_pylist()), theirs, strict=True):
+        one, other = (shapely.boundary(shape) if shape.area else shape for shape in (one, other))
+        away = max(distances(one, other), distances(other, one))
+        if away > most:
+            wrong.append(f"{what} {name}: drawn up to {away:g} degrees apart")
+
+
+def distances(corners_of: Any, to: Any) -> float:
+    """The greatest distance of a shape's corners from a line."""
+    tree = shapely.STRtree(shapely.get_parts(to))
+    found = tree.query_nearest(shapely.points(shapely.get_coordinates(corners_of)), return_distance=True)[1]
+    return float(found.max(initial=0.0))
 
 
 def _days(wrong: list[str], mission: Mission, events: Any, daily: pd.DataFrame) -> None:

@@ -101,8 +101,8 @@ def back(shapes, theatre: Theatre) -> gpd.GeoSeries:
 class Dated:
     """The line of one date."""
 
-    def __init__(self, day: date, area, path, tolerance_m: float) -> None:
-        self.day, self.area, self.path, self.tolerance_m = day, area, path, tolerance_m
+    def __init__(self, day: date, file: str, area, path, tolerance_m: float) -> None:
+        self.day, self.file, self.area, self.path, self.tolerance_m = day, file, area, path, tolerance_m
         self.inside = None if area is None else Area(area)
         points, part = shapely.get_coordinates(shapely.get_parts(path), return_index=True)
         same = part[1:] == part[:-1]
@@ -120,6 +120,7 @@ class Lines:
     def __init__(self, folder: Path, mission: Mission, theatre: Theatre) -> None:
         said = mission.line
         self.lines: list[Dated] = []
+        self.theatre = theatre
         strip = self._strip(theatre, said.trim_km * 1000) if said.trim_km else None
         for path in sorted(map(Path, files(folder, said.paths)), key=lambda p: p.name):
             text = re.search(r"(?<!\d)(\d{4})([-_.]?)(\d\d)\2(\d\d)(?!\d)", path.name)
@@ -131,7 +132,9 @@ class Lines:
             shapes = gpd.GeoSeries(mended(shapely.force_2d(frame.geometry.to_numpy())), crs=4326)
             local = project(shapes, theatre)
             local = local[shapely.distance(local, shapely.Point(0, 0)) <= theatre.radius_m]
-            self.lines.append(self._dated(day, local, theatre, said.tolerance_m, strip, 2 * said.trim_km * 1000))
+            self.lines.append(
+                self._dated(day, path.name, local, theatre, said.tolerance_m, strip, 2 * said.trim_km * 1000)
+            )
 
     def _strip(self, theatre, width):
         bearing, reach = np.radians(np.arange(0.0, 360.0, 5.0)), 1.1 * theatre.radius_m + width
@@ -139,7 +142,7 @@ class Lines:
         near = gpd.GeoSeries([outer_border()], crs=4326).clip_by_rect(lon.min(), lat.min(), lon.max(), lat.max())
         return shapely.buffer(shapely.simplify(project(near, theatre)[0], width / 40), width, quad_segs=5)
 
-    def _dated(self, day, shapes, theatre, tolerance, strip, wide) -> Dated:
+    def _dated(self, day, file, shapes, theatre, tolerance, strip, wide) -> Dated:
         areal = shapely.get_dimensions(shapes) == 2
         if areal.any():
             area = shapely.union_all(polygons(mended(shapes[areal])))
@@ -157,7 +160,16 @@ class Lines:
         chord, loop = shapely.distance(*ends), shapely.is_closed(parts)
         returns = ~loop & (chord < wide) if area is not None and strip is not None else np.zeros(len(parts), bool)
         parts = parts[~returns & ~(loop & (shapely.length(parts) < LOOP * tolerance))]
-        return Dated(day, area, ordered(parts), tolerance)
+        return Dated(day, file, area, ordered(parts), tolerance)
+
+    def table(self) -> gpd.GeoDataFrame:
+        """A row a date: the length at the tolerance, the line itself in degrees."""
+        paths = np.array([line.path for line in self.lines], object)
+        tolerance = np.array([line.tolerance_m for line in self.lines])
+        length = shapely.length(shapely.simplify(paths, tolerance, preserve_topology=False)) / 1000
+        rows = {"date": [line.day.isoformat() for line in self.lines], "file": [line.file for line in self.lines]}
+        rows |= {"length_km": length, "tolerance_m": tolerance}
+        return gpd.GeoDataFrame(rows, geometry=back(paths, self.theatre))
 
     def at(self, day: date) -> Dated | None:
         return next((line for line in reversed(self.lines) if line.day <= day), None)

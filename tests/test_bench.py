@@ -69,7 +69,22 @@ def one_off(tables) -> dict[str, str]:
     findings.loc[findings["breach_from"].first_valid_index(), "breach_from"] -= 1.0
     factors.loc[factors["value"].idxmax(), "value"] -= 0.01
     factors["source"] = factors["source"].cat.rename_categories({"likelihoods of the fused event": "hearsay"})
+    tables["cases"].loc[0, "observations_digest"] = "0" * 64
+    tables["chain"].loc[0, "root"] = "0" * 64
+    tables["line"].loc[0, "length_km"] += 0.1
+    tables["zones"].loc[0, "geometry"] = tables["zones"].geometry[0].buffer(0.01)
+    events, incidents = tables["events"], tables["incidents"]
+    events["sources"] = [["elsewhere"], *events["sources"][1:]]
+    events["sensors"] = [["a sundial"], *events["sensors"][1:]]
+    incidents["alternatives"] = [[("flood", 0.5)], *incidents["alternatives"][1:]]
     return {
+        "the evidence of a case": "cases, observations_digest",
+        "a hash over records": "Merkle roots",
+        "the length of a line": "line, length_km",
+        "a border": "zone security-zone",
+        "who told of an event": "events, sources",
+        "what saw it": "events, sensors",
+        "what else it may have been": "incidents, alternatives",
         "an observation in another event": "observations in events",
         "a probability": "findings, p_breach",
         "a sentence's words": "findings, sentence",
@@ -80,6 +95,17 @@ def one_off(tables) -> dict[str, str]:
         "a factor's number": "factors, p_breach",
         "where a factor comes from": "factors, source",
     }
+
+
+def test_what_was_read_before_adds_nothing_to_the_peer(bench, tmp_path):
+    """The peer's intake is idempotent as ours is: a second run journals nothing and comes to the same edition."""
+    peer, _ = bench
+    mission = ROOT / "examples" / "two-days"
+    first, _ = peer.run(mission, tmp_path / "peer")
+    again, _ = peer.run(mission, tmp_path / "peer")
+    assert len(again["chain"]) == len(first["chain"])
+    for name in ("observations", "duplicates", "rejections", "events", "findings", "cases"):
+        assert len(again[name]) == len(first[name]), name
 
 
 def test_a_difference_is_found(bench, tmp_path):
