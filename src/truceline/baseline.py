@@ -4,14 +4,13 @@ A background is learned once and kept in the mission's cache folder under a hash
 comes from there or is learned anew, it is the same.
 """
 
-import contextlib
 import hashlib
 import json
 import zipfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,7 +24,8 @@ from truceline.agreement import file_hash
 from truceline.errors import MissionError
 from truceline.frame import Frame
 from truceline.fuse.background import VERSION, Background
-from truceline.fuse.conflict import FireModel
+from truceline.fuse.checks import MOST_NEAR, MOST_OUTSIDE, NEAR_KM, Detections, aggregate
+from truceline.fuse.conflict import FireModel, night, reports
 from truceline.intake import CACHE, Progress, silent
 from truceline.line import Line
 from truceline.mission import FILE, Baseline, Mission, Source, files
@@ -100,19 +100,80 @@ def fire_model(
     if mission.baseline is None:
         return None, ""
     made, learned = learn(folder, mission.baseline, frame, progress)
-    own = set(learned.detections) & years_of(observations)
-    if own:
-        raise MissionError(
-            f"{folder / FILE}: baseline: {_listed(own)}: the mission has fires of then itself, and the background is "
-            "never learned from the mission's own time; name the peaceful years in `years`"
-        )
+    _not_its_own(folder, set(learned.detections), observations)
     return FireModel(made, line, frame, mission.fire_prior), learned.sentence()
+
+
+def check(folder: Path, line: Line, observations: pa.Table | None, progress: Progress = silent) -> dict[str, Any]:
+    """What the model comes to where no truth is needed: `fuse.checks.aggregate` of the mission's baseline and line.
+
+    Parameters
+    ----------
+    observations
+        The mission's, with the columns that `fire_model` and `fuse.conflict.COLUMNS` name; None: only the baseline.
+
+    Raises
+    ------
+    MissionError
+        As `fire_model`; and when there is no `[baseline]`, or nothing in it.
+    """
+    mission = Mission.load(folder)
+    if mission.baseline is None:
+        raise MissionError(f"{folder / FILE}: there is no [baseline]: without peaceful years there is nothing to check")
+    past = read(folder, mission.baseline, mission.frame(), progress)
+    if not len(past.day):
+        raise MissionError(f"{folder / FILE}: baseline: there are no detections in its files")
+    seen, told = None, None
+    if observations is not None:
+        _not_its_own(folder, set(past.year.tolist()), observations)
+        fires = observations.filter(pc.fill_null(pc.equal(observations["kind"], "hotspot"), False))
+        lon, lat, at_s = (to_numpy(fires[name]).astype(np.float64) for name in ("lon", "lat", "at"))
+        seen, told = Detections(lon, lat, at_s, night(fires)), reports(observations)
+    found = aggregate(
+        Detections(past.lon, past.lat, past.day.astype(np.float64) * _DAY_S),
+        line,
+        mission.frame(),
+        exclude=excluded(folder, mission.baseline),
+        seen=seen,
+        reports=told,
+        tell=lambda done, total: progress("judging each year by the others", done, total),
+    )
+    each, count = np.unique(past.year, return_counts=True)
+    by_year = {str(year): n for year, n in zip(each.tolist(), count.tolist(), strict=True)}
+    return {"detections": by_year, "rejected": past.rejected, **found, "exceeded": _exceeded(found["peace"])}
+
+
+def _exceeded(peace: list[dict[str, Any]]) -> list[str]:
+    """Which limits do not hold, in words."""
+    whole = [row for row in peace if row["season"] == "the year"]
+    if not whole:
+        return ["a baseline of one year cannot be checked: each year is judged by the others"]
+    limits = (
+        ("near", MOST_NEAR, f"within {NEAR_KM:.0f} km of the line laid over it"),
+        ("outside", MOST_OUTSIDE, "outside the places at war"),
+    )
+    return [
+        f"{row['year']}: {100 * row[name]:.1f} % of detections {where} are called the conflict's; "
+        f"at most {100 * most:.0f} % may be"
+        for row in whole
+        for name, most, where in limits
+        if (row[name] or 0.0) > most
+    ]
 
 
 def years_of(observations: pa.Table) -> set[int]:
     """The years of which there are hotspots."""
     fires = pc.fill_null(pc.equal(observations["kind"], "hotspot"), False)
     return {year for year in pc.unique(pc.year(observations["at"].filter(fires))).to_pylist() if year is not None}
+
+
+def _not_its_own(folder: Path, years: set[int], observations: pa.Table) -> None:
+    own = years & years_of(observations)
+    if own:
+        raise MissionError(
+            f"{folder / FILE}: baseline: {_listed(own)}: the mission has fires of then itself, and the background is "
+            "never learned from the mission's own time; name the peaceful years in `years`"
+        )
 
 
 def learn(
@@ -123,7 +184,7 @@ def learn(
     key = _key(folder, baseline, frame, [file_hash(Path(path)) for path in paths])
     kept = folder / CACHE / f"background-{key}.npz"
     about = kept.with_suffix(".json")
-    with contextlib.suppress(OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):  # then it is made anew
+    if zipfile.is_zipfile(kept) and about.is_file():  # neither absent nor torn
         return Background.load(kept), msgspec.json.decode(about.read_bytes(), type=Learned)
     past = read(folder, baseline, frame, progress)
     progress("learning the background of fires", 0, None)

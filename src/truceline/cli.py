@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError
 
-from truceline import __version__
+from truceline import __version__, startup
 from truceline.errors import TrucelineError
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 #: What scripts may rely on.
 DONE, FOUND, WRONG, PARTLY = 0, 1, 2, 3
 
-EXIT_CODES = """Exit codes: 0 done; 1 --check, rebuild or verify found something; 2 the command or a file is wrong,
-nothing was done; 3 done in part (a source could not be read; the rest was)."""
+EXIT_CODES = """Exit codes: 0 done; 1 --check, fires, rebuild or verify found something; 2 the command or a file is
+wrong, nothing was done; 3 done in part (a source could not be read; the rest was)."""
 
 app = App(
     name="truceline",
@@ -239,6 +239,21 @@ def export(
     return DONE
 
 
+@app.command(help_epilogue=examples("truceline fires my-mission", "truceline fires my-mission --json"))
+def fires(folder: Mission, /, *, as_json: Json = False) -> int:
+    """Check the model of conflict fires where no truth is needed: peaceful years, and excess over the background.
+
+    Each year of the mission's `[baseline]` is judged by a background of the others, with the mission's line laid over
+    it; the mission's own fires are held against what burns without a conflict. Exit 1 when a limit is exceeded.
+    """
+    from truceline import desk, terminal
+
+    with progress() as tell:
+        checked = desk.fires(folder, progress=tell)
+    out(checked) if as_json else terminal.fires(checked)
+    return DONE if checked["held"] else FOUND
+
+
 @app.command(help_epilogue=examples("truceline rebuild my-mission", "truceline rebuild my-mission --json"))
 def rebuild(folder: Mission, /, *, as_json: Json = False) -> int:
     """Throw the book away and make it again from the journal; says whether the digests agree."""
@@ -333,6 +348,8 @@ def progress() -> Iterator["Progress"]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command line; a user's mistake is a sentence and exit code 2, never a traceback."""
+    if arguments is None:  # a process of our own, not a caller's
+        startup.prepare()
     try:
         code = app(arguments, exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:

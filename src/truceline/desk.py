@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from truceline.baseline import check
 from truceline.daily import Written, report
-from truceline.errors import NotFoundError
+from truceline.errors import MissionError, NotFoundError
 from truceline.explain import resolve
+from truceline.fuse.conflict import COLUMNS as OF_FIRES
 from truceline.intake import JOURNAL, Ingested, Progress, ingest, silent
-from truceline.mission import Mission
-from truceline.pipeline import BOOK, KEYS, settle
+from truceline.mission import FILE, Mission
+from truceline.pipeline import BOOK, KEYS, ground, settle
 from truceline.rules.cases import case_of
 from truceline.store import Book, Edition, Journal, signing
 from truceline.store import export as write_table
@@ -175,6 +177,30 @@ def _placed(rows: pa.Table, incidents: pa.Table) -> pa.Table:
     for name in ("lon", "lat"):
         rows = rows.append_column(name, incidents[name].take(at))
     return rows
+
+
+def fires(folder: Path, *, progress: Progress = silent) -> dict[str, Any]:
+    """Hold the model of conflict fires against what needs no truth: the baseline's peaceful years, each judged by the
+    others with the mission's line laid over it, and the mission's own fires against the excess over the background.
+
+    Returns
+    -------
+    dict as `fuse.checks.aggregate` has it, with `detections` of the baseline by year and `rejected`.
+
+    Raises
+    ------
+    MissionError
+        When the mission has no `[baseline]` or no `[line]`, or the baseline cannot be used.
+    """
+    on = ground(folder)
+    if on.line is None:
+        raise MissionError(f"{folder / FILE}: there is no [line] to lay over the peaceful years")
+    observations = None
+    if (folder / JOURNAL).is_dir():
+        with Journal(folder / JOURNAL) as journal:
+            kept = set(journal.columns("observation"))
+            observations = journal.table("observation", [name for name in OF_FIRES if name in kept])
+    return check(folder, on.line, observations, progress)
 
 
 def verify(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The way back from a finding to the bytes: clause, incident, events, observations, records and their hashes."""
 
 import hashlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,45 @@ def explain(folder: Path, identifier: str) -> dict[str, Any]:
         return told
 
 
+#: What the fire model's factors stand for, in the order in which it takes them into account.
+FACTORS = {
+    "line": "its distance from the line",
+    "season": "what burns there at this time of the year",
+    "activity": "what burnt round it and before it",
+    "steady heat": "heat that stays on its spot",
+    "reports": "reports of shelling or strikes near by",
+    "later": "what was seen and reported afterwards",
+}
+#: A factor of less than 5 % makes no difference worth a line.
+_NO_DIFFERENCE = 0.05
+
+
+def conflict(event: dict[str, Any]) -> list[str]:
+    """How an event's probability of being the conflict's was come to, in sentences; none for a bare prior."""
+    factors = event.get("p_conflict_factors")
+    if not factors:
+        return []
+    said = [
+        f"{event['p_conflict']:.2f} with all that is known now (settled); {event['p_conflict_online']:.2f} with what "
+        f"was known when it was seen (online); model: {event['p_conflict_model']}"
+    ]
+    odds = "from even odds: "
+    for name, words in FACTORS.items():
+        if name in factors:
+            said.append(f"{odds}{_times(factors[name])} for {words}")
+            odds = "then "
+    return said
+
+
+def _times(log_odds: float) -> str:
+    """How a factor changes the odds."""
+    if abs(log_odds) < _NO_DIFFERENCE:
+        return "no difference"
+    change = math.exp(abs(log_odds))
+    size = f"{change:,.0f}" if change >= 10 else f"{change:.1f}"
+    return f"odds {size} times {'higher' if log_odds > 0 else 'lower'}"
+
+
 def _events(journal: Journal, book: Book, events: pa.Table) -> list[dict[str, Any]]:
     associations = book.table("associations")
     behind = associations.filter(pc.is_in(associations["event_id"], value_set=events["event_id"].combine_chunks()))
@@ -120,6 +160,7 @@ def _events(journal: Journal, book: Book, events: pa.Table) -> list[dict[str, An
     out = []
     for row in events.sort_by("at").to_pylist():
         event = plain(row)
+        event["conflict"] = conflict(event)
         event["observations_behind"] = [
             {"log_ratio": ratio, **_observation(journal, whole)}
             for whole, ratio in sorted(by_event.get(row["event_id"], []))

@@ -1,5 +1,6 @@
 """What a person reads in a terminal: the intake, the picture, the evidence."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,15 @@ from truceline.store import Edition
 _MOST_REASONS = 6
 _MOST_OBSERVATIONS = 12
 _MOST_RAW = 300
+
+_PEACE = (
+    "near: within 10 km of the mission's line laid over the year. outside: outside the places at war then. Each year "
+    "is judged by a background of the others. Seasons: all years together."
+)
+_BEYOND = (
+    "p: mean probability, settled. beyond: share of the fires beyond what the background expects, which says little "
+    "where fires are few, and far from the line, where other years' farming is all there is."
+)
 
 
 def _console() -> Console:
@@ -141,6 +151,10 @@ def explanation(told: dict[str, Any]) -> None:
             f"event {event['event_id'][:10]}: {escape(event['what'])},"
             f" {_clock(event['at_from'])} to {_clock(event['at_until'])}, {_where(event)}"
         )
+        if event["conflict"]:
+            caused = branch.add("caused by the conflict?")
+            for sentence in event["conflict"]:
+                caused.add(escape(sentence))
         for observation in event["observations_behind"][:_MOST_OBSERVATIONS]:
             _observation(branch, observation)
         _left(branch, len(event["observations_behind"]), "observations")
@@ -148,6 +162,84 @@ def explanation(told: dict[str, Any]) -> None:
     for observation in told.get("observations", []):
         _observation(root, observation)
     console.print(root)
+
+
+def fires(checked: dict[str, Any]) -> None:
+    """The checks of the fire model: peaceful years, bands of distance, seasons; and whether its limits hold."""
+    console = _console()
+    total = sum(checked["detections"].values())
+    console.print(f"Baseline: {total:,} detections in {_some(len(checked['detections']), 'year')}")
+    if checked["rejected"]:
+        console.print(f"  {_some(checked['rejected'], 'record')} could not be read", style="yellow")
+    console.print(_peace(checked["peace"]))
+    console.print(_PEACE, style="dim")
+    if checked["bands"]:
+        console.print()
+        console.print(_bands(checked["bands"]))
+        console.print(_BEYOND, style="dim")
+    else:
+        console.print("No fires of the mission's own time: nothing to hold against the excess over the background")
+    console.print()
+    if checked["held"]:
+        console.print("The limits hold in every year.", style="bold")
+    for row in checked["exceeded"]:
+        console.print(f"Limit exceeded: {escape(row)}", style="red")
+
+
+def _peace(rows: list[dict[str, Any]]) -> Table:
+    """Year by year, then season by season over all years."""
+    table = _table("Detections of peaceful years called the conflict's", "", "near")
+    for name in ("settled", "online", "outside", "settled", "online"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        if row["season"] == "the year":
+            table.add_row(str(row["year"]), *_called([row]))
+    for season in dict.fromkeys(row["season"] for row in rows):
+        if season != "the year":
+            table.add_row(_short(season), *_called([row for row in rows if row["season"] == season]))
+    return table
+
+
+def _called(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Of some rows together: how many detections, and the shares called the conflict's."""
+    for where in ("near", "outside"):
+        count = sum(row[f"{where}_detections"] for row in rows)
+        yield f"{count:,}"
+        for name in (where, f"{where}_online"):
+            called = sum((row[name] or 0.0) * row[f"{where}_detections"] for row in rows)
+            yield f"{100 * called / count:.1f} %" if count else "-"
+
+
+def _bands(rows: list[dict[str, Any]]) -> Table:
+    """Seasons down, bands of distance across."""
+    table = _table("The mission's fires by distance from the line, km", "", "")
+    for row in rows:
+        if row["season"] == rows[0]["season"]:
+            end = "" if row["to_km"] is None else f"{row['to_km']:.0f}"
+            table.add_column(f"{row['from_km']:.0f}-{end}", justify="right")
+    for season in dict.fromkeys(row["season"] for row in rows):
+        mine = [row for row in rows if row["season"] == season]
+        table.add_row(_short(season), "fires", *(f"{row['fires']:,.0f}" for row in mine))
+        table.add_row("", "p", *(_decimals(row["mean_p"]) for row in mine))
+        table.add_row("", "beyond", *(_decimals(row["excess"]) for row in mine))
+    return table
+
+
+def _table(title: str, *first: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in first:
+        table.add_column(name, justify="right" if name else "left")
+    return table
+
+
+def _short(season: str) -> str:
+    """ "March and April" as "Mar-Apr"."""
+    words = season.split()
+    return season if words[0] == "the" else f"{words[0][:3]}-{words[-1][:3]}"
+
+
+def _decimals(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _clause(root: Tree, told: dict[str, Any]) -> None:
