@@ -31,7 +31,7 @@ class Assumed:
 
     #: Odds that a cell is active: on the line, falling by e with each `front_km`, and in the rear, with `rear_km`.
     #: Guns and small drones reach 10 to 30 km; strikes farther behind are few (assumption, low).
-    front_odds: float = 4.5
+    front_odds: float = 2.0
     front_km: float = 10.0
     rear_odds: float = 0.006
     rear_km: float = 40.0
@@ -53,8 +53,8 @@ class Assumed:
     level_days: tuple[float, ...] = (30.0, 30.0, 30.0, 10.0)
     #: How strongly neighbours and the sector of the line pull (power), how far they reach (km), and for how long
     #: a sector is remembered (periods); `doubt` is the share of active cells below which shares are not compared.
-    near: tuple[float, float] = (0.75, 20.0)
-    sector: tuple[float, float, float] = (0.85, 120.0, 12.0)
+    near: tuple[float, float] = (0.4, 20.0)
+    sector: tuple[float, float, float] = (0.6, 120.0, 12.0)
     doubt: float = 0.002
     #: Cells count for that by their nearness to the line, falling by e with so many km.
     count_km: float = 15.0
@@ -123,15 +123,15 @@ def odds(line_km: Floats, assumed: Assumed) -> Floats:
 
 
 def _rate(scene: Scene, rows: Ints, columns: Ints) -> Floats:
-    """(c, t) background fires per cell and day of the season."""
+    """(t, c) background fires per cell and day of the season."""
     middle = scene.first_day + PERIOD_DAYS * np.arange(scene.periods) + PERIOD_DAYS // 2
     date = middle.astype("datetime64[D]")
     day_of_year = (date - date.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.float64)
     place = (day_of_year + 0.5) / PERIOD_DAYS - 0.5
     before = np.floor(place).astype(np.int64)
-    later = place - before
-    table = np.ascontiguousarray(scene.background.rate[:, rows, columns].T)
-    return np.asarray(table[:, before % SEASONS] * (1.0 - later) + table[:, (before + 1) % SEASONS] * later)
+    later = (place - before)[:, None]
+    table = scene.background.rate[:, rows, columns]
+    return np.asarray(table[before % SEASONS] * (1.0 - later) + table[(before + 1) % SEASONS] * later)
 
 
 def settled(stage: "Stage", by_day: Floats) -> Found:
@@ -139,21 +139,21 @@ def settled(stage: "Stage", by_day: Floats) -> Found:
     scene, made = stage.scene, stage.chain
     # only near the line do cells change each other: the rest is looked at once, at the end
     near, fires = stage.near, stage.counted(by_day)
-    busy, shift = np.zeros(stage.prior.shape), np.zeros((len(near), scene.periods))
+    busy, shift = np.zeros(stage.rate.shape), np.zeros((scene.periods, len(near)))
+    mine = np.ascontiguousarray(fires[:, near])
     for _ in range(stage.assumed.settlings - 1):
         expected, watched = stage.exposure(stage.region(busy, by_day), near)
-        active = smooth(fires[near], expected, watched, stage.onset(near, shift), made)
-        busy[near] = active.sum(axis=2)
-        shift = stage.coupled(busy[near])
+        active = smooth(mine, expected, watched, _shifted(stage.onset[:, near], shift), made).sum(axis=1)
+        busy[:, near] = active
+        shift = stage.coupled(active)
     region = stage.region(busy, by_day)
+    onset = stage.onset.copy()
+    onset[:, near] = _shifted(onset[:, near], shift)
     seen = np.unique(stage.cell)
-    expected, watched = stage.exposure(region, seen)
-    shifts = np.zeros((len(busy), scene.periods))
-    shifts[near] = shift
-    active = smooth(fires[seen], expected, watched, stage.onset(seen, shifts[seen]), made)
+    active = smooth(np.ascontiguousarray(fires[:, seen]), *stage.exposure(region, seen), onset[:, seen], made)
     here = unpooled_at(region, BLOCK, scene.day, scene.row, scene.column)
-    mine = active[np.searchsorted(seen, stage.cell), stage.period]
-    return Found(mine, here * stage.season, np.minimum(here, _BRIGHT))
+    at = np.ascontiguousarray(active[stage.period, :, np.searchsorted(seen, stage.cell)])
+    return Found(at, here * stage.season, np.minimum(here, _BRIGHT))
 
 
 def online(stage: "Stage", by_day: Floats, by_pass: Floats) -> Found:
@@ -162,12 +162,11 @@ def online(stage: "Stage", by_day: Floats, by_pass: Floats) -> Found:
     memory, fires = _Memory(stage, by_day), stage.counted(by_day)
     active, here = np.zeros((len(scene.row), len(made.rate))), np.ones(len(scene.row))
     starts = np.searchsorted(scene.day, np.arange(0, (scene.periods + 1) * PERIOD_DAYS, PERIOD_DAYS))
-    prior = stage.onset_online
-    states = begin(np.ascontiguousarray(prior[:, 0]), made)
-    busy = states[:, len(made.level) :].sum(axis=1)
+    states = begin(stage.onset_online[0], made)
+    busy = states[len(made.level) :].sum(axis=0)
     for t in range(scene.periods):
         if t:
-            states = advance(states, _shifted(prior[:, t], memory.coupled(busy, t)), made)
+            states = advance(states, _shifted(stage.onset_online[t], memory.coupled(busy, t)), made)
         mine = slice(starts[t], starts[t + 1])
         before, yesterday, whole = memory.days(t, busy, mine)
         place = scene.row[mine], scene.column[mine]
@@ -180,14 +179,13 @@ def online(stage: "Stage", by_day: Floats, by_pass: Floats) -> Found:
             scene.at_s[mine],
             by_day[mine],
             by_pass[mine],
-            stage.rate[stage.cell[mine], t] * past,
+            stage.season[mine] * past,
             np.minimum(past, _BRIGHT * (within + 1.0)),
             made,
         )
-        region = unpooled(whole[None], BLOCK, stage.rows, stage.columns)[:, 0]
-        expected, watched = stage.rate[:, t] * region, np.minimum(region, _BRIGHT * PERIOD_DAYS)
-        states = absorb(states, np.ascontiguousarray(fires[:, t]), expected, watched, made)
-        busy = states[:, len(made.level) :].sum(axis=1)
+        region = unpooled(whole[None], BLOCK, stage.rows, stage.columns)[0]
+        states = absorb(states, fires[t], stage.rate[t] * region, np.minimum(region, _BRIGHT * PERIOD_DAYS), made)
+        busy = states[len(made.level) :].sum(axis=0)
     return Found(active, here * stage.season, np.minimum(here, _BRIGHT))
 
 
@@ -197,7 +195,7 @@ def _shifted(p: Floats, log_odds: Floats) -> Floats:
 
 
 class Stage:
-    """What both ways of looking share. Of covered cells: (c, t) arrays, c as in `rows` and `columns`."""
+    """What both ways of looking share. Of covered cells: (t, c) arrays, c as in `rows` and `columns`."""
 
     def __init__(self, scene: Scene, assumed: Assumed) -> None:
         background = scene.background
@@ -209,15 +207,18 @@ class Stage:
         self.cell = cell_of[scene.row, scene.column]
         self.period = scene.day // PERIOD_DAYS
         self.rate = _rate(scene, self.rows, self.columns)
-        self.season = self.rate[self.cell, self.period]
-        line_km = scene.line_km[scene.line, self.rows[:, None], self.columns[:, None]]
-        known = np.isfinite(line_km)
+        self.season = self.rate[self.period, self.cell]
+        # by the few versions of the line first, then by period
+        line_km = scene.line_km[:, self.rows, self.columns]
+        prior = odds(line_km, assumed)
+        confirmed = np.where(np.isfinite(line_km), assumed.unconfirmed, 1.0)
         # onset / (onset + end) is the share of active cells when nothing is known
-        self.prior_onset = np.minimum(odds(line_km, assumed) * self.chain.end, _MOST_ONSET)
-        self.onset_online = np.minimum(self.prior_onset * np.where(known, assumed.unconfirmed, 1.0), _MOST_ONSET)
-        self.prior = self.prior_onset / (self.prior_onset + self.chain.end)
-        self.counting = np.where(known, np.exp(-line_km / assumed.count_km), 1.0)
-        self.near = np.flatnonzero(self.counting.max(axis=1) > _COUNTS)
+        self.onset = np.minimum(prior * self.chain.end, _MOST_ONSET)[scene.line]
+        self.onset_online = np.minimum(prior * confirmed * self.chain.end, _MOST_ONSET)[scene.line]
+        counting = np.where(np.isfinite(line_km), np.exp(-line_km / assumed.count_km), 1.0)
+        self.counting = counting[scene.line]
+        self.near = np.flatnonzero(self.counting.max(axis=0, initial=0.0) > _COUNTS)
+        self.counts = np.ascontiguousarray(self.counting[:, self.near])
         self.steps = background.grid.steps_per_km
         self.due = pooled(self.on_grid(self.rate), BLOCK)
         # how the surroundings are is asked in the box of cells near the line only, in whole blocks
@@ -225,32 +226,33 @@ class Stage:
         self.box = tuple(
             (int(v.min()) * BLOCK, (int(v.max()) + 2) * BLOCK) if len(v) else (0, 0) for v in (rows, columns)
         )
-        self.surroundings = [self._around(values[self.near]) for values in (self.prior * self.counting, self.counting)]
+        share = self.onset[:, self.near] / (self.onset[:, self.near] + self.chain.end)
+        self.surroundings = [self._around(values) for values in (share * self.counts, self.counts)]
 
     def counted(self, by_day: Floats) -> Floats:
-        """(c, t) fires."""
-        shape = len(self.rows), self.scene.periods
-        counted = np.bincount(self.cell * shape[1] + self.period, by_day, minlength=shape[0] * shape[1])
+        """(t, c) fires."""
+        shape = self.rate.shape
+        counted = np.bincount(self.period * shape[1] + self.cell, by_day, minlength=shape[0] * shape[1])
         return np.asarray(np.minimum(counted.reshape(shape), _MOST_FIRES))
 
     def on_grid(self, cells: Floats) -> Floats:
-        """(c, t) to (t, rows, columns)."""
-        out = np.zeros((cells.shape[1], self.grid.rows, self.grid.columns))
-        out[:, self.rows, self.columns] = cells.T
+        """(t, c) to (t, rows, columns)."""
+        out = np.zeros((len(cells), self.grid.rows, self.grid.columns))
+        out[:, self.rows, self.columns] = cells
         return out
 
     def region(self, busy: Floats, by_day: Floats) -> Floats:
         """(days, block rows, block columns) what burns, compared with the season, where the conflict is not."""
         scene = self.scene
-        weight = by_day * (1.0 - busy[self.cell, self.period])
+        weight = by_day * (1.0 - busy[self.period, self.cell])
         blocks = self.grid.rows // BLOCK, self.grid.columns // BLOCK
         flat = (scene.day * blocks[0] + scene.row // BLOCK) * blocks[1] + scene.column // BLOCK
         burnt = np.bincount(flat, weight, minlength=len(scene.seen) * blocks[0] * blocks[1]).reshape(-1, *blocks)
         # of the expected fires only those where something is active change from one look to the next
         near = self.near
         block = (self.rows[near] // BLOCK) * blocks[1] + self.columns[near] // BLOCK
-        taken = np.arange(scene.periods) * blocks[0] * blocks[1] + block[:, None]
-        active = np.bincount(taken.ravel(), (self.rate[near] * busy[near]).ravel(), minlength=self.due.size)
+        taken = np.arange(scene.periods)[:, None] * blocks[0] * blocks[1] + block
+        active = np.bincount(taken.ravel(), (self.rate[:, near] * busy[:, near]).ravel(), minlength=self.due.size)
         still = np.repeat(self.due - active.reshape(self.due.shape), PERIOD_DAYS, axis=0) * scene.seen[:, None, None]
         rows, columns = self.region_steps
         extent = 2.0 * np.sqrt(np.pi) * _REGION_DAYS * self.region_extent
@@ -268,36 +270,32 @@ class Stage:
         return float(4.0 * np.pi * self.region_steps[0] * self.region_steps[1] / _TOGETHER)
 
     def exposure(self, region: Floats, cells: Ints) -> tuple[Floats, Floats]:
-        """(c, t) each, of some cells: background fires expected, and days on which conflict fires would be seen."""
+        """(t, c) each, of some cells: background fires expected, and days on which conflict fires would be seen."""
         seen = self.scene.seen[:, None, None]
         starts = np.arange(0, len(region), PERIOD_DAYS)
         burning, bright = (
             unpooled(np.add.reduceat(v * seen, starts, axis=0), BLOCK, self.rows[cells], self.columns[cells])
             for v in (region, np.minimum(region, _BRIGHT))
         )
-        return self.rate[cells] * burning, bright
-
-    def onset(self, cells: Ints, shift: Floats) -> Floats:
-        """(c, t) probability that activity begins, of some cells."""
-        return _shifted(self.prior_onset[cells], shift)
+        return self.rate[:, cells] * burning, bright
 
     def coupled(self, busy: Floats) -> Floats:
-        """(c, t) by how much more active its surroundings are than their distance says, log odds, of `near` cells."""
-        around = zip(self._around(busy * self.counting[self.near]), *self.surroundings, strict=True)
+        """(t, c) by how much more active its surroundings are than their distance says, log odds, of `near` cells."""
+        around = zip(self._around(busy * self.counts), *self.surroundings, strict=True)
         powers = self.assumed.near[0], self.assumed.sector[0]
         return np.asarray(sum(power * self.excess(*parts) for power, parts in zip(powers, around, strict=True)))
 
     def _around(self, values: Floats) -> tuple[Floats, Floats]:
-        """(c, t) of `near` cells: their neighbours, and their sector."""
+        """(t, c) of `near` cells: their neighbours, and their sector."""
         if not len(self.near):
             return values, values
         (top, bottom), (left, right) = self.box
         place = self.rows[self.near] - top, self.columns[self.near] - left
-        grid = np.zeros((values.shape[1], bottom - top, right - left))
-        grid[:, *place] = values.T
+        grid = np.zeros((len(values), bottom - top, right - left))
+        grid[:, *place] = values
         rows, columns = self.steps
         _, km = self.assumed.near
-        neighbours = blur(grid, 0.0, km * rows, km * columns)[:, *place].T
+        neighbours = blur(grid, 0.0, km * rows, km * columns)[:, *place]
         _, km, periods = self.assumed.sector
         sector = blur(pooled(grid, BLOCK), periods, km * rows / BLOCK, km * columns / BLOCK)
         return neighbours, unpooled(sector, BLOCK, *place)
@@ -316,8 +314,7 @@ class _Memory:
         blocks = stage.grid.rows // BLOCK, stage.grid.columns // BLOCK
         self.found, self.due, self.region = np.zeros(blocks), np.zeros(blocks), np.ones(blocks)
         self.sector = np.zeros((3, *blocks))
-        online = stage.onset_online
-        self.prior = online / (online + stage.chain.end)
+        self.prior = stage.onset_online / (stage.onset_online + stage.chain.end)
 
     def days(self, t: int, busy: Floats, mine: slice) -> tuple[Floats, Floats, Floats]:
         """Of each day of the period: how much had burnt in it before, and the region as of the evening before;
@@ -327,7 +324,7 @@ class _Memory:
         weight = self.by_day[mine] * (1.0 - busy[stage.cell[mine]])
         flat = (scene.row[mine] // BLOCK) * blocks[1] + scene.column[mine] // BLOCK
         within = scene.day[mine] - t * PERIOD_DAYS
-        due = pooled(stage.on_grid((stage.rate[:, t] * (1.0 - busy))[:, None]), BLOCK)[0]
+        due = pooled(stage.on_grid((stage.rate[t] * (1.0 - busy))[None]), BLOCK)[0]
         share = 1.0 - np.exp(-1.0 / (2.0 * _REGION_DAYS))
         extent = (2.0 - share) / share * stage.region_extent
         before, yesterday, whole = [], [], np.zeros(blocks)
@@ -349,8 +346,8 @@ class _Memory:
     def coupled(self, busy: Floats, t: int) -> Floats:
         """(c,) as `Stage.coupled`, from the period before `t`."""
         stage = self.stage
-        counting = stage.counting[:, t - 1]
-        parts = stage.on_grid(np.stack([busy * counting, self.prior[:, t - 1] * counting, counting], axis=1))
+        counting = stage.counting[t - 1]
+        parts = stage.on_grid(np.stack([busy * counting, self.prior[t - 1] * counting, counting]))
         rows, columns = stage.steps
         power, km = stage.assumed.near
         neighbours = blur(parts, 0.0, km * rows, km * columns)[:, stage.rows, stage.columns]
@@ -358,6 +355,6 @@ class _Memory:
         power, km, periods = stage.assumed.sector
         self.sector += (1.0 - np.exp(-1.0 / periods)) * (pooled(parts, BLOCK) - self.sector)
         sector = blur(self.sector, 0.0, km * rows / BLOCK, km * columns / BLOCK)
-        out += power * stage.excess(*unpooled(sector, BLOCK, stage.rows, stage.columns).T)
-        out[stage.counting[:, t] <= _COUNTS] = 0.0
+        out += power * stage.excess(*unpooled(sector, BLOCK, stage.rows, stage.columns))
+        out[stage.counting[t] <= _COUNTS] = 0.0
         return np.asarray(out)

@@ -17,6 +17,10 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
+#: Cells that `smooth` does together: what it keeps of them, half a megabyte a state, stays in the processor's cache.
+_TOGETHER = 128
+
+
 class Chain(NamedTuple):
     """The states of a cell and how they follow each other. Probabilities are per period."""
 
@@ -37,68 +41,133 @@ def chain(level: Floats, weight: Floats, stay: Floats, rate: Floats, start: Floa
     return Chain(level, weight, leave, weight * leave / (weight * leave).sum(), rate, start / start.sum(), move, end)
 
 
-@njit(cache=True)
-def _fading(x):  # type: ignore[no-untyped-def]
-    """exp(-x) for x >= 0. Most cells expect next to nothing: there a series is exact to 2e-8, and faster."""
-    if x < 0.25:
-        return 1.0 - x * (1.0 - x * (0.5 - x * (1.0 / 6.0 - x * (1.0 / 24.0 - x * (1.0 / 120.0 - x / 720.0)))))
-    return math.exp(-x)
-
-
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _weigh(fires, expected, watched, chain, out):  # type: ignore[no-untyped-def]
-    """Likelihood of a count in each state, up to a factor that all states share."""
+    """(states, cells) likelihood of the counts of some cells, up to a factor that the states of a cell share."""
     quiet, active = len(chain.level), len(chain.rate)
-    for s in range(quiet):
-        out[s] = expected * chain.level[s]
-    for s in range(active):
-        out[quiet + s] = expected + watched * chain.rate[s]
-    if fires == 0.0:
-        least = out[0]
-        for s in range(1, quiet + active):
-            least = min(least, out[s])
-        for s in range(quiet + active):
-            out[s] = _fading(out[s] - least)
-        return
-    most = -np.inf
+    cells = len(fires)
+    lowest = chain.level[0]
+    for s in range(1, quiet):
+        lowest = min(lowest, chain.level[s])
     for s in range(quiet + active):
-        out[s] = fires * math.log(max(out[s], 1e-12)) - out[s]
-        most = max(most, out[s])
-    for s in range(quiet + active):
-        out[s] = math.exp(out[s] - most)
+        level = chain.level[s] if s < quiet else 1.0
+        rate = 0.0 if s < quiet else chain.rate[s - quiet]
+        for c in range(cells):
+            # exp(-x) as a series of x / 64, squared six times: to 1e-11, and a loop that the processor does by fours
+            x = min(expected[c] * (level - lowest) + watched[c] * rate, 60.0) / 64.0
+            y = 1.0 - x * (1.0 - x / 2.0 * (1.0 - x / 3.0 * (1.0 - x / 4.0 * (1.0 - x / 5.0 * (1.0 - x / 6.0)))))
+            y = y * y
+            y = y * y
+            y = y * y
+            y = y * y
+            y = y * y
+            out[s, c] = y * y
+    for c in range(cells):
+        if fires[c] > 0.0:
+            most = 0.0
+            for s in range(quiet + active):
+                most = max(most, expected[c] * chain.level[s] if s < quiet else expected[c] + watched[c] * chain.rate[s - quiet])
+            for s in range(quiet + active):
+                due = expected[c] * chain.level[s] if s < quiet else expected[c] + watched[c] * chain.rate[s - quiet]
+                out[s, c] *= math.exp(fires[c] * math.log(max(due, 1e-12) / max(most, 1e-12)))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _step(now, onset, chain, out):  # type: ignore[no-untyped-def]
-    """The states a period later; `onset` is the probability that activity begins."""
-    quiet, active = len(chain.level), len(chain.rate)
-    still, moving, busy = 0.0, 0.0, 0.0
+    """The states a period later, (states, cells); `onset` is the probability that activity begins."""
+    quiet, active, cells = len(chain.level), len(chain.rate), now.shape[1]
+    still, moving, busy = np.zeros(cells), np.zeros(cells), np.zeros(cells)
     for s in range(quiet):
-        still += now[s]
-        moving += chain.leave[s] * now[s]
+        leave = chain.leave[s]
+        for c in range(cells):
+            still[c] += now[s, c]
+            moving[c] += leave * now[s, c]
     for s in range(active):
-        busy += now[quiet + s]
+        for c in range(cells):
+            busy[c] += now[quiet + s, c]
     for s in range(quiet):
-        kept = (1.0 - chain.leave[s]) * now[s] + chain.enter[s] * moving
-        out[s] = (1.0 - onset) * kept + chain.end * busy * chain.weight[s]
+        kept, enter, back = 1.0 - chain.leave[s], chain.enter[s], chain.end * chain.weight[s]
+        for c in range(cells):
+            out[s, c] = (1.0 - onset[c]) * (kept * now[s, c] + enter * moving[c]) + back * busy[c]
     for s in range(active):
-        stay = now[quiet + s]
-        if s > 0:
-            stay += chain.move * (now[quiet + s - 1] - now[quiet + s])
-        if s < active - 1:
-            stay += chain.move * (now[quiet + s + 1] - now[quiet + s])
-        out[quiet + s] = (1.0 - chain.end) * stay + onset * still * chain.start[s]
+        # a rate at either end moves one way only: the other neighbour is then itself
+        below, above = quiet + max(s - 1, 0), quiet + min(s + 1, active - 1)
+        kept, start, here = 1.0 - chain.end, chain.start[s], quiet + s
+        for c in range(cells):
+            stay = now[here, c] + chain.move * (now[below, c] + now[above, c] - 2.0 * now[here, c])
+            out[here, c] = kept * stay + onset[c] * start * still[c]
 
 
-@njit(cache=True)
-def _begin(onset, chain, out):  # type: ignore[no-untyped-def]
-    """The states before anything was seen: as if the first period had lasted for ever."""
-    quiet, active = len(chain.level), len(chain.rate)
-    busy = onset / (onset + chain.end)
+@njit(cache=True, error_model="numpy")
+def _back(weighed, onset, chain, out):  # type: ignore[no-untyped-def]
+    """How likely what follows is, given the states of the period before: (states, cells) from those of this one."""
+    quiet, active, cells = len(chain.level), len(chain.rate), weighed.shape[1]
+    quieter, entered, begun = np.zeros(cells), np.zeros(cells), np.zeros(cells)
     for s in range(quiet):
-        out[s] = chain.weight[s] * (1.0 - busy)
+        weight, enter = chain.weight[s], chain.enter[s]
+        for c in range(cells):
+            quieter[c] += weight * weighed[s, c]
+            entered[c] += enter * weighed[s, c]
     for s in range(active):
-        out[quiet + s] = chain.start[s] * busy
+        start = chain.start[s]
+        for c in range(cells):
+            begun[c] += start * weighed[quiet + s, c]
+    for s in range(quiet):
+        leave = chain.leave[s]
+        for c in range(cells):
+            kept = (1.0 - leave) * weighed[s, c] + leave * entered[c]
+            out[s, c] = (1.0 - onset[c]) * kept + onset[c] * begun[c]
+    for s in range(active):
+        below, above, here = quiet + max(s - 1, 0), quiet + min(s + 1, active - 1), quiet + s
+        for c in range(cells):
+            stay = weighed[here, c] + chain.move * (weighed[below, c] + weighed[above, c] - 2.0 * weighed[here, c])
+            out[here, c] = (1.0 - chain.end) * stay + chain.end * quieter[c]
+
+
+@njit(cache=True, error_model="numpy")
+def _whole(states):  # type: ignore[no-untyped-def]
+    """Each cell's states scaled to sum to 1, in place."""
+    total = np.zeros(states.shape[1])
+    for s in range(states.shape[0]):
+        for c in range(states.shape[1]):
+            total[c] += states[s, c]
+    for c in range(states.shape[1]):
+        total[c] = 1.0 / total[c]
+    for s in range(states.shape[0]):
+        for c in range(states.shape[1]):
+            states[s, c] *= total[c]
+
+
+@njit(cache=True, error_model="numpy")
+def begin(onset: Floats, chain: Chain) -> Floats:
+    """(q + k, c) states before anything was seen, from (c,) probabilities of onset: as if they had held for ever."""
+    quiet = len(chain.level)
+    out = np.zeros((quiet + len(chain.rate), len(onset)))
+    for c in range(len(onset)):
+        busy = onset[c] / (onset[c] + chain.end)
+        for s in range(quiet):
+            out[s, c] = chain.weight[s] * (1.0 - busy)
+        for s in range(len(chain.rate)):
+            out[quiet + s, c] = chain.start[s] * busy
+    return out
+
+
+@njit(cache=True, error_model="numpy")
+def advance(states: Floats, onset: Floats, chain: Chain) -> Floats:
+    """(q + k, c) states a period later, from (q + k, c) states and (c,) probabilities of onset."""
+    out = np.empty(states.shape)
+    _step(states, onset, chain, out)
+    return out
+
+
+@njit(cache=True, error_model="numpy")
+def absorb(states: Floats, fires: Floats, expected: Floats, watched: Floats, chain: Chain) -> Floats:
+    """(q + k, c) states after the period's counts, (c,) each as in `smooth`, were seen."""
+    out = np.empty(states.shape)
+    _weigh(fires, expected, watched, chain, out)
+    out *= states
+    _whole(out)
+    return out
 
 
 @njit(cache=True, error_model="numpy")
@@ -107,109 +176,45 @@ def smooth(fires: Floats, expected: Floats, watched: Floats, onset: Floats, chai
 
     Parameters
     ----------
-    fires : (c, t) float64
+    fires : (t, c) float64
         Fires counted (fractions are welcome).
-    expected : (c, t) float64
+    expected : (t, c) float64
         Background fires expected, > 0 where anything was watched.
-    watched : (c, t) float64
+    watched : (t, c) float64
         Days on which a conflict fire would have been seen, in effect; 0 says nothing either way.
-    onset : (c, t) float64
+    onset : (t, c) float64
         Probability that activity begins with the period, in (0, 1).
     chain : Chain
 
     Returns
     -------
-    (c, t, k) float64
+    (t, k, c) float64
         Their sum over k is the probability that the cell is active.
     """
-    cells, periods = fires.shape
+    periods, cells = fires.shape
     quiet, active = len(chain.level), len(chain.rate)
-    states = quiet + active
-    out = np.zeros((cells, periods, active))
-    forward, likely = np.zeros((periods, states)), np.zeros((periods, states))
-    now, later, weighed = np.zeros(states), np.zeros(states), np.zeros(states)
-    for c in range(cells):
+    out = np.empty((periods, active, cells))
+    for first in range(0, cells, _TOGETHER):
+        width = min(_TOGETHER, cells - first)
+        rows = slice(first, first + width)
+        forward = np.empty((periods, quiet + active, width))
+        likely = np.empty((periods, quiet + active, width))
         for t in range(periods):
+            _weigh(fires[t, rows], expected[t, rows], watched[t, rows], chain, likely[t])
             if t == 0:
-                _begin(onset[c, 0], chain, later)
+                forward[0] = begin(onset[0, rows], chain)
             else:
-                _step(now, onset[c, t], chain, later)
-            _weigh(fires[c, t], expected[c, t], watched[c, t], chain, likely[t])
-            total = 0.0
-            for s in range(states):
-                now[s] = later[s] * likely[t, s]
-                total += now[s]
-            whole = 1.0 / total
-            for s in range(states):
-                now[s] *= whole
-                forward[t, s] = now[s]
-        later[:] = 1.0
+                _step(forward[t - 1], onset[t, rows], chain, forward[t])
+            forward[t] *= likely[t]
+            _whole(forward[t])
+        later = np.ones((quiet + active, width))
         for t in range(periods - 1, -1, -1):
-            total = 0.0
-            for s in range(states):
-                weighed[s] = forward[t, s] * later[s]
-                total += weighed[s]
-            for s in range(active):
-                out[c, t, s] = weighed[quiet + s] / total
-            if t == 0:
-                break
-            # `later` becomes the likelihood of this period and those after it, given the state of the one before
-            most, quieter, entered, begun = 0.0, 0.0, 0.0, 0.0
-            for s in range(states):
-                weighed[s] = later[s] * likely[t, s]
-            for s in range(quiet):
-                quieter += chain.weight[s] * weighed[s]
-                entered += chain.enter[s] * weighed[s]
-            for s in range(active):
-                begun += chain.start[s] * weighed[quiet + s]
-            for s in range(quiet):
-                kept = (1.0 - chain.leave[s]) * weighed[s] + chain.leave[s] * entered
-                later[s] = (1.0 - onset[c, t]) * kept + onset[c, t] * begun
-                most = max(most, later[s])
-            for s in range(active):
-                stay = weighed[quiet + s]
-                if s > 0:
-                    stay += chain.move * (weighed[quiet + s - 1] - weighed[quiet + s])
-                if s < active - 1:
-                    stay += chain.move * (weighed[quiet + s + 1] - weighed[quiet + s])
-                later[quiet + s] = (1.0 - chain.end) * stay + chain.end * quieter
-                most = max(most, later[quiet + s])
-            whole = 1.0 / most
-            for s in range(states):
-                later[s] *= whole
-    return out
-
-
-@njit(cache=True, error_model="numpy")
-def begin(onset: Floats, chain: Chain) -> Floats:
-    """(c, q + k) states before anything was seen, from (c,) probabilities of onset."""
-    out = np.zeros((len(onset), len(chain.level) + len(chain.rate)))
-    for c in range(len(onset)):
-        _begin(onset[c], chain, out[c])
-    return out
-
-
-@njit(cache=True)
-def advance(states: Floats, onset: Floats, chain: Chain) -> Floats:
-    """(c, q + k) states a period later, from (c, q + k) states and (c,) probabilities of onset."""
-    out = np.zeros(states.shape)
-    for c in range(len(states)):
-        _step(states[c], onset[c], chain, out[c])
-    return out
-
-
-@njit(cache=True, error_model="numpy")
-def absorb(states: Floats, fires: Floats, expected: Floats, watched: Floats, chain: Chain) -> Floats:
-    """(c, q + k) states after the period's counts, (c,) each as in `smooth`, were seen."""
-    out = np.zeros(states.shape)
-    for c in range(len(states)):
-        _weigh(fires[c], expected[c], watched[c], chain, out[c])
-        total = 0.0
-        for s in range(states.shape[1]):
-            out[c, s] *= states[c, s]
-            total += out[c, s]
-        for s in range(states.shape[1]):
-            out[c, s] /= total
+            both = forward[t] * later
+            _whole(both)
+            out[t, :, rows] = both[quiet:]
+            likely[t] *= later
+            _back(likely[t], onset[t, rows], chain, later)
+            _whole(later)
     return out
 
 
@@ -228,7 +233,7 @@ def so_far(
 
     Parameters
     ----------
-    states : (c, q + k) float64
+    states : (q + k, c) float64
         Before the period's first pass (`advance`).
     cell : (n,) int64
     at_s : (n,) float64
@@ -242,12 +247,12 @@ def so_far(
     -------
     (n, k) float64
     """
-    cells, quiet, active = len(states), len(chain.level), len(chain.rate)
+    cells, quiet, active = states.shape[1], len(chain.level), len(chain.rate)
     out = np.zeros((len(cell), active))
     # fires of the days before, and of today's passes, in each cell; `today` belongs to the day in `dated`
     before, today, whole = np.zeros(cells), np.zeros(cells), np.zeros(cells)
     dated = np.full(cells, -1.0)
-    likely = np.zeros(quiet + active)
+    likely = np.zeros((quiet + active, 1))
     i = 0
     while i < len(cell):
         last = i
@@ -261,13 +266,14 @@ def so_far(
             last += 1
         for k in range(i, last):
             c = cell[k]
-            _weigh(before[c] + today[c], expected[k], watched[k], chain, likely)
+            fires = np.array([before[c] + today[c]])
+            _weigh(fires, expected[k : k + 1], watched[k : k + 1], chain, likely)
             total = 0.0
             for s in range(quiet + active):
-                likely[s] *= states[c, s]
-                total += likely[s]
+                likely[s, 0] *= states[s, c]
+                total += likely[s, 0]
             for s in range(active):
-                out[k, s] = likely[quiet + s] / total
+                out[k, s] = likely[quiet + s, 0] / total
         i = last
     return out
 

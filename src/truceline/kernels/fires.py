@@ -256,17 +256,20 @@ def _between(cell, block, blocks):  # type: ignore[no-untyped-def]
 def unpooled(blocks: Floats, block: int, row: Ints, column: Ints) -> Floats:
     """What (t, y, x) blocks, at least two by two, come to in cells: linear between the middles of blocks.
 
-    `row` and `column`, (n,) int64, are those of cells. Returns (n, t).
+    `row` and `column`, (n,) int64, are those of cells. Returns (t, n).
     """
-    periods = len(blocks)
-    out = np.empty((len(row), periods))
-    for i in range(len(row)):
-        up, down = _between(row[i], block, blocks.shape[1])
-        left, right = _between(column[i], block, blocks.shape[2])
-        for t in range(periods):
+    periods, n = len(blocks), len(row)
+    out = np.empty((periods, n))
+    place, share = np.empty((2, n), np.int64), np.empty((2, n))
+    for i in range(n):
+        place[0, i], share[0, i] = _between(row[i], block, blocks.shape[1])
+        place[1, i], share[1, i] = _between(column[i], block, blocks.shape[2])
+    for t in range(periods):
+        for i in range(n):
+            up, left, down, right = place[0, i], place[1, i], share[0, i], share[1, i]
             upper = blocks[t, up, left] * (1.0 - right) + blocks[t, up, left + 1] * right
             lower = blocks[t, up + 1, left] * (1.0 - right) + blocks[t, up + 1, left + 1] * right
-            out[i, t] = upper * (1.0 - down) + lower * down
+            out[t, i] = upper * (1.0 - down) + lower * down
     return out
 
 
