@@ -6,6 +6,8 @@ A feed that is added brings one sample here and one section in docs/feeds.md; no
 import gzip
 import io
 import json
+import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import an_ais
 from truceline import feeds, observation
 from truceline.errors import MissionError, SourceError, TrucelineError
 from truceline.feeds.plan import OPTIONS
@@ -26,6 +29,7 @@ from truceline.feeds.presets import PRESETS
 from truceline.mission import Source
 
 RECEIVED_AT = datetime(2031, 3, 16, 6, 0, tzinfo=UTC)
+BOM = b"\xef\xbb\xbf"
 DOCS = Path(__file__).parents[1] / "docs" / "feeds.md"
 
 
@@ -159,6 +163,38 @@ SAMPLES = {
         ),
         ('{"type": "FeatureCollection", "features": [\n', ",\n", "\n]}"),
     ),
+    "ais sentences": Sample(
+        {"feed": "ais"},
+        "ships.nmea",
+        "",
+        (
+            an_ais.tagged(an_ais.sentence(1, **an_ais.ship()), 1931250900, "odesa"),
+            "\n".join(an_ais.tagged(part, 1931250903, "odesa") for part in an_ais.sentences(5, **an_ais.static())),
+            an_ais.sentence(18, 211234570, **an_ais.ship()) + ",r003669946,1931250904",
+        ),
+        (
+            (an_ais.sentence(1, **an_ais.ship())[:-2] + "00", "", "", "has a wrong checksum"),
+            (an_ais.sentence(1, lon=190, lat=46), "lon", "190", "is outside -180..180"),
+            (an_ais.raw("1" * 6 + "0" * 162), "message type", "63", "is not one of 1..27"),
+            (an_ais.raw("000001" + "0" * 60), "bits", "66", "is cut off"),
+            ("$GPZDA,160012.71,11,03,2004,-1,00*7D", "", "", "only VDM and VDO are read"),
+        ),
+    ),
+    "ais table": Sample(
+        {"feed": "ais"},
+        "ships.csv",
+        "MMSI,BaseDateTime,LAT,LON,SOG,COG,Heading,VesselName,IMO,CallSign,VesselType,Status,Length,Width,Draft,Cargo,"
+        "TransceiverClass",
+        (
+            "211234560,2031-03-14T10:34:00,46.45,30.75,12.3,181.5,180.0,EXERCISE,IMO9074729,EXER1,70,0,150,22,7.5,70,A",
+            "211234570,2031-03-14T10:34:01,46.46,30.76,102.3,360.0,511.0,,,,,,,,,,B",
+        ),
+        (
+            ("0211,2031-03-14,46,30.75,0,0,0,,,,,,,,,,A", "time", "2031-03-14", "is not a time like"),
+            ("211234560,2031-03-14T10:34:00,96.45,30.75,,,,,,,,,,,,,A", "lat", "96.45", "is outside -90..90"),
+            ("ship,2031-03-14T10:34:00,46.45,30.75,,,,,,,,,,,,,A", "mmsi", "ship", "is not a number"),
+        ),
+    ),
 }
 
 
@@ -198,6 +234,9 @@ def check_rows(accepted: pa.Table, rejected: pa.Table, content: bytes, given: So
     assert rejected.schema == observation.REJECTION
     at = 0
     rows = accepted.select(["record", "raw"]).to_pylist() + rejected.select(["record", "raw"]).to_pylist()
+    if given.feed == "ais" and b"VDM," in content:
+        check_lines([row["raw"] for row in rows], content)
+        rows = []
     for row in sorted(rows, key=lambda row: row["record"]):
         found = content.find(row["raw"], at)
         assert found >= 0, "a record's bytes stand in the file, in the order of the records"
@@ -223,6 +262,13 @@ def check_rows(accepted: pa.Table, rejected: pa.Table, content: bytes, given: So
         assert "Traceback" not in row["reason"]
 
 
+def check_lines(raws: list[bytes], content: bytes) -> None:
+    """A message's lines need not stand together in the file: every line is in exactly one record."""
+    told, there = (Counter(re.split(rb"[\r\n]+", text)) for text in (b"\n".join(raws), content.removeprefix(BOM)))
+    del told[b""], there[b""]
+    assert told == there
+
+
 def test_every_registered_feed_has_a_sample():
     assert {sample.source["feed"] for sample in SAMPLES.values()} == set(feeds.REGISTRY)
 
@@ -232,7 +278,7 @@ def test_every_registered_feed_has_a_section_in_the_docs(name):
     assert f"\n## `{name}`" in DOCS.read_text()
 
 
-@pytest.mark.parametrize("word", sorted({*OPTIONS, *PRESETS, "satellite", "instrument"}))
+@pytest.mark.parametrize("word", sorted({*OPTIONS, *PRESETS, "satellite", "instrument", "start", "clock"}))
 def test_every_option_and_preset_is_in_the_docs(word):
     assert f"`{word}`" in DOCS.read_text()
 
@@ -324,12 +370,15 @@ def hostile(sample: Sample) -> dict[str, tuple[bytes, str]]:
         first = sample.records[0].encode()
         files |= {
             "mixed line ends": (good.replace(b"\n", b"\r\n", 1) + first + b"\r" + first, ""),
-            "open quote": (good + b'"' + first.replace(b'"', b"") + b"\n" + first + b"\n", "opens a quote"),
-            "too few fields": (good + b"1\n", "has 1 field where"),
             "NUL": (good + first[:5] + b"\0" + first[5:] + b"\n", "is NUL"),
             "not UTF-8": (good + b"\xff" + first[1:] + b"\n", "is not UTF-8"),
             "long line": (good + b"x" * (2 << 20) + b"\n" + first + b"\n", "is 2097152 bytes long"),
         }
+        if sample.header:
+            files |= {
+                "open quote": (good + b'"' + first.replace(b'"', b"") + b"\n" + first + b"\n", "opens a quote"),
+                "too few fields": (good + b"1\n", "has 1 field where"),
+            }
     else:
         files |= {
             "cut": (good[:-30], "the file ends inside its features at byte"),

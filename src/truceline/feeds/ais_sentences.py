@@ -134,13 +134,13 @@ class Assembly:
         for line in np.flatnonzero(timed & ((heard < FIRST_US) | (heard >= LAST_US))).tolist():
             broken.setdefault(line, Fault(_IMPOSSIBLE_TIME))
         broken |= found.faults
-        for line, fault in broken.items():
-            if fault.reason == _WRONG[nmea.NO_SENTENCE]:
-                try:
-                    found.raw(line).decode()
-                except UnicodeDecodeError as error:
-                    at = f"byte {error.start} of the record is {found.raw(line)[error.start]:#04x}"
-                    broken[line] = Fault(f"is not UTF-8 text: {at}")
+        for line in broken.keys() - found.faults.keys():
+            raw = found.raw(line)
+            try:
+                raw.decode()
+            except UnicodeDecodeError as error:
+                at = f"byte {error.start} of the record is {raw[error.start]:#04x}"
+                broken[line] = Fault(f"is not UTF-8 text: {at}")
         return broken
 
     def _special(

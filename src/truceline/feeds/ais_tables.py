@@ -224,7 +224,7 @@ def _times(
 ) -> tuple[Whole, pa.Array, Whole]:
     """When measured, its error, and when received; microseconds."""
     given = pc.utf8_trim_whitespace(text["at"])
-    heard = _micros(given)
+    heard = np.where(_to_the_minute(given), _micros(given), NONE)
     faults.add(heard == NONE, "time", text["at"], "is not a time like 2031-03-14T10:34:00 or 14/03/2031 10:34")
     outside = (heard != NONE) & ((heard < _FIRST_US) | (heard >= _LAST_US))
     faults.add(outside, "time", text["at"], "is outside the years 1995..2100")
@@ -236,6 +236,12 @@ def _times(
     written = np.where(minute.to_numpy(zero_copy_only=False), MINUTE_SIGMA_S, ais.SECOND_SIGMA_S).astype(np.float32)
     sigma = pc.if_else(pa.array(np.isnan(second)), pa.array(written, mask=at == NONE), sigma)
     return at, sigma, heard
+
+
+def _to_the_minute(text: pa.Array) -> npt.NDArray[np.bool_]:
+    """Where more is written than a day."""
+    found = pc.match_substring_regex(text, r"\d\d:\d\d|_\d{6}$|^\d{9,10}(\.\d+)?$").fill_null(False)
+    return np.asarray(found.to_numpy(zero_copy_only=False))
 
 
 def _micros(text: pa.Array) -> Whole:
