@@ -15,6 +15,7 @@ from truceline.errors import MissionError
 from truceline.feeds.ais import Ais
 from truceline.feeds.asterix import Asterix
 from truceline.feeds.batch import Batch, Feed
+from truceline.feeds.cot import Cot
 from truceline.feeds.fetch import fetch, shown
 from truceline.feeds.firms import Firms
 from truceline.feeds.records import CHUNK_BYTES
@@ -28,6 +29,7 @@ __all__ = ["REGISTRY", "Batch", "Feed", "check", "fetch", "read", "shown"]
 REGISTRY: dict[str, Feed] = {
     "ais": Ais(),
     "asterix": Asterix(),
+    "cot": Cot(),
     "firms": Firms(),
     "table": Table(),
 }

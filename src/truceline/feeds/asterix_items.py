@@ -47,15 +47,19 @@ TIME_SIGMA_S = Assumption(0.1, "delay allowed between measurement and time stamp
 
 #: Terms by emitter category (the same numbers in 021/020 and 062/380 EMC).
 _EMITTERS = {
-    **dict.fromkeys((1, 2, 3, 4, 5, 6, 11), "aircraft.fixed_wing"),
+    **dict.fromkeys((1, 2, 3, 4, 5), "aircraft.fixed_wing"),
+    6: "aircraft.high_performance",
     10: "aircraft.rotary",
+    11: "aircraft.glider",
+    12: "aircraft.balloon",
     13: "uav",
+    **dict.fromkeys((15, 16), "aircraft.light"),
     **dict.fromkeys((20, 21), "ground.vehicle"),
-    **dict.fromkeys((22, 23, 24), "report"),
+    **dict.fromkeys((22, 23, 24), "report"),  # masts and cables
 }
 #: A target that answers or speaks is an aircraft if nothing else is said; an echo is anything in the air.
 _TRANSPONDER, _ECHO, _NOTHING = "aircraft", "air", "report"
-TERMS = ("report", "air", "aircraft", "aircraft.fixed_wing", "aircraft.rotary", "uav", "ground.vehicle")
+TERMS = (_NOTHING, _ECHO, _TRANSPONDER, *sorted({*_EMITTERS.values()} - {_NOTHING}))
 _TERM_OF_EMITTER = np.array([TERMS.index(_EMITTERS.get(number, _TRANSPONDER)) for number in range(256)], np.float64)
 
 #: What is known of a record; NaN where it is not said.

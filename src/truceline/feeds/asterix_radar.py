@@ -16,12 +16,12 @@ from truceline.agreement import Assumption
 
 Array = npt.NDArray[np.float64]
 
-_STANDARD = "EUROCONTROL's standard for en-route radar surveillance (SUR.ET1.ST01): {}; a mobile radar is worse"
-#: 1-sigma errors of a plot. Secondary radar; a primary one has 120 m and 0.15 degrees in the same standard.
-RANGE_SIGMA_M = Assumption(70.0, _STANDARD.format("slant range of a monopulse radar, random error"), "medium")
-AZIMUTH_SIGMA_DEG = Assumption(0.08, _STANDARD.format("azimuth of a monopulse radar, random error"), "medium")
-PRIMARY_RANGE_SIGMA_M = Assumption(120.0, _STANDARD.format("slant range of a primary radar, random error"), "medium")
-PRIMARY_AZIMUTH_SIGMA_DEG = Assumption(0.15, _STANDARD.format("azimuth of a primary radar, random error"), "medium")
+_STANDARD = "as EUROCONTROL's radar standard of 1997 (SUR.ET1.ST01) is quoted: {}; a mobile radar is worse"
+#: 1-sigma errors of a plot, unless the mission file gives the radar's own.
+RANGE_SIGMA_M = Assumption(70.0, _STANDARD.format("slant range of a monopulse radar, random error"))
+AZIMUTH_SIGMA_DEG = Assumption(0.08, _STANDARD.format("azimuth of a monopulse radar, random error"))
+PRIMARY_RANGE_SIGMA_M = Assumption(120.0, _STANDARD.format("slant range of a primary radar, random error"))
+PRIMARY_AZIMUTH_SIGMA_DEG = Assumption(0.15, _STANDARD.format("azimuth of a primary radar, random error"))
 #: 1-sigma error of a height that is a flight level: pressure against true height, with the weather of the day.
 HEIGHT_SIGMA_M = Assumption(150.0, "30 hPa of weather are 250 m; half of it", "low")
 #: Aircraft of unknown height are not higher than this.
