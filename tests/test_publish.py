@@ -23,10 +23,11 @@ import shapely
 import naive_store as naive
 from truceline import columns, finding, observation, picture
 from truceline.errors import StoreError
+from truceline.kernels.ellipse import ellipses
 from truceline.observation import ID, TIME
 from truceline.store import Edition, export, publish
 from truceline.store.kinds import KINDS
-from truceline.store.publish import LAYERS, ellipses
+from truceline.store.publish import LAYERS
 from truceline.store.styles import STYLES, qml
 
 MADE = datetime(2023, 4, 2, 6, 0, tzinfo=UTC)
@@ -181,19 +182,25 @@ def test_a_finding_is_where_its_incident_is(tmp_path: Path, tables: dict[str, pa
     assert places == [(37.5, 48.0), (37.5, 48.0), (37.75, 48.25), None, None]
 
 
-def test_an_ellipse_has_its_axes_and_its_tilt() -> None:
-    """Corners lie where the ellipse does, by geodesics: the long axis to the north-east, 2 km; 500 m across."""
-    (shape,) = ellipses(*(np.array([value]) for value in (37.5, 48.0, 2000.0, 500.0, 45.0)))
-    corners = np.array(shape.exterior.coords)[:-1]
-    geodesic = pyproj.Geod(ellps="WGS84")
-    n = len(corners)
-    bearing, _, distance = geodesic.inv(np.full(n, 37.5), np.full(n, 48.0), corners[:, 0], corners[:, 1])
-    assert (distance.max(), distance.min()) == pytest.approx((2000.0, 500.0))
-    assert bearing[distance.argmax()] % 180 == pytest.approx(45.0, abs=1e-6)
+@pytest.mark.parametrize(("size", "rtol"), [(2.0, 1e-6), (2_000.0, 1e-9), (100_000.0, 1e-5)])
+@pytest.mark.parametrize("lat", [-33.0, 0.0, 48.0, 65.0])
+def test_an_ellipse_has_its_axes_and_its_tilt(lat: float, size: float, rtol: float) -> None:
+    """Corners lie where the ellipse does, by geodesics: the long axis to the north-east, a quarter of it across."""
+    (corners,), (box,) = ellipses(*(np.array([value]) for value in (37.5, lat, size, size / 4, 45.0)), 32)
+    np.testing.assert_array_equal(box[[0, 2, 1, 3]], shapely.LinearRing(corners).bounds)
+    assert (corners[-1] == corners[0]).all()
+    assert shapely.LinearRing(corners).is_ccw
+    corners, geodesic, n = corners[:-1], pyproj.Geod(ellps="WGS84"), 32
+    bearing, _, distance = geodesic.inv(np.full(n, 37.5), np.full(n, lat), corners[:, 0], corners[:, 1])
+    assert (distance.max(), distance.min()) == pytest.approx((size, size / 4), rel=rtol * 10)
     along, across = distance * np.cos(np.radians(bearing - 45)), distance * np.sin(np.radians(bearing - 45))
-    np.testing.assert_allclose((along / 2000) ** 2 + (across / 500) ** 2, 1.0, rtol=1e-6)
-    assert shape.exterior.is_ccw
-    assert ellipses(*(np.array([value]) for value in (37.5, 48.0, np.nan, 500.0, 45.0)))[0] is None
+    np.testing.assert_allclose((along / size) ** 2 + (across / size * 4) ** 2, 1.0, rtol=rtol * 10)
+
+
+def test_what_has_no_ellipse_has_none_on_the_map(tmp_path: Path, tables: dict[str, pa.Table]) -> None:
+    publish(tmp_path / "p.gpkg", tables, EDITION)
+    shapes = shapely.from_wkb(read(tmp_path / "p.gpkg", "ellipses")["geom"].to_pylist())
+    assert [shape is not None and shape.area > 0 for shape in shapes] == [True, True, False, False]
 
 
 def test_what_is_not_given_has_no_layer_and_what_is_empty_has_one(tmp_path: Path) -> None:

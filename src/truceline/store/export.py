@@ -26,8 +26,7 @@ import shapely
 
 from truceline.errors import StoreError
 from truceline.store.durable import replacing
-from truceline.store.flat import flat, hexadecimal, iso_times
-from truceline.store.publish import geometry
+from truceline.store.flat import flat, geometry, hexadecimal, iso_times
 
 #: Rows turned into text at a time.
 _ROWS = 20_000

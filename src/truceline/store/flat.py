@@ -1,10 +1,14 @@
-"""Nested and binary columns as flat text, column by column, for formats that have nothing else."""
+"""Nested and binary columns as flat text, and positions as WKB, for formats that have nothing else."""
 
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import shapely
+
+from truceline import observation
 
 #: The two digits of each byte.
 _DIGITS = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), "S2")
@@ -92,3 +96,30 @@ def _struct(array: pa.Array) -> pa.Array:
         rest = pc.binary_join_element_wise(*texts[2:], ", ")
         first = pc.binary_join_element_wise(first, " (", rest, ")", "")
     return first
+
+
+def geometry(table: pa.Table) -> pa.Array:
+    """The WKB of each row: its `geometry`, many-part where any row's is, or the point at `lon`, `lat`.
+
+    Null where there is neither; null for all when the table has no such columns.
+    """
+    if "geometry" in table.column_names:
+        return pa.array(shapely.to_wkb(shapes(table["geometry"])), pa.binary())
+    if not {"lon", "lat"} <= set(table.column_names):
+        return pa.nulls(table.num_rows, pa.binary())
+    lon, lat = (observation.to_numpy(table[name]) for name in ("lon", "lat"))
+    good = np.isfinite(lon) & np.isfinite(lat)
+    points = np.full(len(lon), None, object)
+    points[good] = shapely.points(lon[good], lat[good])
+    return pa.array(shapely.to_wkb(points), pa.binary())
+
+
+def shapes(column: pa.ChunkedArray) -> npt.NDArray[np.object_]:
+    """WKB as geometries, polygons as multipolygons and lines as multilines where both kinds occur."""
+    out = shapely.from_wkb(column.to_numpy(zero_copy_only=False))
+    for simple, many in ((3, shapely.MultiPolygon), (1, shapely.MultiLineString)):
+        kinds = shapely.get_type_id(out)
+        if simple in kinds and len(set(kinds[kinds >= 0].tolist())) > 1:
+            for at in np.flatnonzero(kinds == simple):
+                out[at] = many([out[at]])
+    return np.asarray(out)
