@@ -9,6 +9,16 @@ import sys
 #: allocations may be mapped by themselves.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 _KEPT, _MORE = 1 << 30, 64 << 20
+#: What others import where it is about.
+_UNUSED = ("pandas",)
+
+
+class _Absent:
+    """Finds that some modules are not there."""
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
+        if name in _UNUSED:
+            raise ModuleNotFoundError(f"{name} is not used here", name=name)
 
 
 def prepare() -> None:
@@ -19,7 +29,7 @@ def prepare() -> None:
     there are none here.
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _Absent())
     gc.set_threshold(100_000)
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
