@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import an_ais
+import an_asterix
 from truceline import feeds, observation
 from truceline.errors import MissionError, SourceError, TrucelineError
 from truceline.feeds.plan import OPTIONS
@@ -45,12 +46,32 @@ class Sample:
     bad: tuple[tuple[str, str, str, str], ...]
     #: Text before the records, between them and behind, where the format is not lines.
     joint: tuple[str, str, str] = ("", "\n", "\n")
+    #: How bytes are written here as text: bytes that are none as Latin-1.
+    encoding: str = "utf-8"
+    form: str = "lines"
+    #: What is said of a file that is another table.
+    refused: str = "no column"
 
     def content(self, records: tuple[str, ...] | None = None) -> bytes:
         """The file's bytes."""
         before, between, behind = self.joint
         head = self.header + "\n" if self.header else ""
-        return (head + before + between.join(records or self.records) + behind).encode()
+        return (head + before + between.join(records or self.records) + behind).encode(self.encoding)
+
+
+def latin(raw: bytes) -> str:
+    """Bytes that are no text, as a sample writes them."""
+    return raw.decode("latin-1")
+
+
+def an_event(uid: str, kind: str, **more: str) -> str:
+    """One event of Cursor on Target."""
+    said = {"how": "m-g", "start": "2031-03-14T10:00:00Z", "lat": "48.1", "lon": "37.5", "ce": "8", "detail": ""} | more
+    return (
+        f'<event version="2.0" uid="{uid}" type="{kind}" how="{said["how"]}" time="{said["start"]}" '
+        f'start="{said["start"]}" stale="2031-03-14T10:05:00Z"><point lat="{said["lat"]}" lon="{said["lon"]}" '
+        f'hae="120" ce="{said["ce"]}" le="12"/><detail>{said["detail"]}</detail></event>'
+    )
 
 
 SAMPLES = {
@@ -162,6 +183,8 @@ SAMPLES = {
             ),
         ),
         ('{"type": "FeatureCollection", "features": [\n', ",\n", "\n]}"),
+        form="GeoJSON",
+        refused="no array",
     ),
     "ais sentences": Sample(
         {"feed": "ais"},
@@ -194,6 +217,55 @@ SAMPLES = {
             ("211234560,2031-03-14T10:34:00,96.45,30.75,,,,,,,,,,,,,A", "lat", "96.45", "is outside -90..90"),
             ("ship,2031-03-14T10:34:00,46.45,30.75,,,,,,,,,,,,,A", "mmsi", "ship", "is not a number"),
         ),
+    ),
+    "asterix": Sample(
+        {"feed": "asterix", "options": {"day": "2031-03-14"}},
+        "radar.ast",
+        "",
+        (
+            latin(an_asterix.report(37.5, 48.1, 36000.0, 0x4B1814)),
+            latin(an_asterix.report(37.6, 48.2, 36001.5, 0x4B1815)),
+            latin(an_asterix.report(-37.6, -48.2, 36001.75, 0x4B1815)),
+        ),
+        (
+            (latin(an_asterix.report(37.5, 112.5, 36000.0)), "lat", "112.5", "is outside -90..90"),
+            (latin(an_asterix.report(37.5, 48.1, 90000.0)), "time of day", "90000", "is more than a day has"),
+            (latin(b"\x01\x01\x01\x01\x01\x01\x01\x01" + bytes(9)), "", "", "is longer than the category has"),
+            (latin(b"\x41\x00" + b"\xff" * 15), "040", "", "021: item 040 of the record at byte"),
+            (latin(bytes(17)), "", "", "has no item"),
+        ),
+        (latin(b"\x15\x00\x14"), latin(b"\x15\x00\x14"), ""),
+        encoding="latin-1",
+        form="blocks",
+        refused="is neither ASTERIX",
+    ),
+    "cot": Sample(
+        {"feed": "cot"},
+        "team.xml",
+        "",
+        (
+            an_event("PATROL-3", "a-f-G-E-V", detail='<contact callsign="Patrol 3"/><track speed="3.1" course="90"/>'),
+            an_event("PATROL-3", "b-m-p-s-m", how="h-e", start="2031-03-14T10:01:00Z", detail="<remarks>дим</remarks>"),
+            an_event("DRONE-1", "a-u-A-M-H-Q", lat="-48.3", ce="9999999.0").replace("><", ">\n  <"),
+        ),
+        (
+            (an_event("P", "a-f-G", lat="95"), "lat", "95", "is outside -90..90"),
+            (an_event("P", "a-f-G", lon="east"), "lon", "east", "is not a number"),
+            (an_event("P", "a-f-G", start="today"), "start", "today", "is not a time like"),
+            (
+                an_event("P", "a-f-G", start="9031-03-14T10:00:00Z"),
+                "start",
+                "9031-03-14T10:00:00Z",
+                "is outside the years",
+            ),
+            (an_event("", "a-f-G"), "uid", "", "is missing"),
+            ('<event uid="P"><point></event>', "", "", "is no well-formed event: mismatched tag"),
+            ('<event uid="P" type="a-f-G"></event>', "point", "", "has no point"),
+            (an_event("P", "a-f-G", detail="<remarks>&lol9;</remarks>"), "", "", "undefined entity"),
+        ),
+        ("<?xml version='1.0'?>\n", "\n<?xml version='1.0'?><!-- <event -->\n", "\n"),
+        form="events",
+        refused="holds no Cursor on Target event",
     ),
 }
 
@@ -250,7 +322,10 @@ def check_rows(accepted: pa.Table, rejected: pa.Table, content: bytes, given: So
         assert row["observation_id"] == row["leaf"][:16]
         if row["at"] is not None:
             assert row["at"].tzinfo is not None
-            assert row["leaf"] == observation.leaves(given.id, [row["raw"]])[0]
+            # A record with a time of day alone is hashed with its day.
+            day = row.get("asterix_day")
+            number = None if day is None else [(day - date(1970, 1, 1)).days]
+            assert row["leaf"] == observation.leaves(given.id, [row["raw"]], number)[0]
         assert row["kind"] in observation.KINDS
         assert observation.term(row["what"]) is not observation.TAXONOMY["report"] or row["what"] == "report"
         assert 0 < row["confidence"] <= 1 if row["confidence"] is not None else True
@@ -278,7 +353,9 @@ def test_every_registered_feed_has_a_section_in_the_docs(name):
     assert f"\n## `{name}`" in DOCS.read_text()
 
 
-@pytest.mark.parametrize("word", sorted({*OPTIONS, *PRESETS, "satellite", "instrument", "start", "clock"}))
+@pytest.mark.parametrize(
+    "word", sorted({*OPTIONS, *PRESETS, "satellite", "instrument", "start", "clock", "sites", "day"})
+)
 def test_every_option_and_preset_is_in_the_docs(word):
     assert f"`{word}`" in DOCS.read_text()
 
@@ -287,7 +364,7 @@ def test_every_record_of_a_good_file_is_accepted(sample, write):
     path = write(sample.content(), sample.name)
     accepted, rejected = read(source(sample), path)
     assert (accepted.num_rows, rejected.num_rows) == (len(sample.records), 0)
-    assert [raw.decode() for raw in accepted["raw"].to_pylist()] == list(sample.records)
+    assert [raw.decode(sample.encoding) for raw in accepted["raw"].to_pylist()] == list(sample.records)
     check_rows(accepted, rejected, sample.content(), source(sample), sample.name)
 
 
@@ -298,7 +375,7 @@ def test_a_bad_value_rejects_its_record_alone_and_is_named(sample, write):
     accepted, rejected = read(source(sample), write(content, sample.name))
     assert accepted.num_rows == len(sample.bad)
     for row, (text, field, value, reason) in zip(rejected.to_pylist(), sample.bad, strict=True):
-        assert row["raw"].decode() == text
+        assert row["raw"].decode(sample.encoding) == text
         assert (row["field"] or "", row["value"] or "") == (field, value)
         assert reason in row["reason"]
         assert value in row["reason"]
@@ -355,18 +432,17 @@ def hostile(sample: Sample) -> dict[str, tuple[bytes, str]]:
     """Files as they come from hostile or careless hands, and words of the message or of the rejection."""
     good = sample.content()
     head = sample.content(("",))
-    lines = sample.joint[1] == "\n"
     files = {
         "empty": (b"", "is empty"),
         "zip": (b"PK\x03\x04" + good, "is a zip archive"),
-        "UTF-16": (b"\xff\xfe" + good.decode().encode("utf-16-le"), "is UTF-16"),
+        "UTF-16": (b"\xff\xfe" + good.decode(sample.encoding).encode("utf-16-le"), "is UTF-16"),
         "binary": (bytes(range(256)) * 40, ""),
         "cut gzip": (gzip.compress(good + good[-40:] * 200)[:-20], "breaks off at byte"),
-        "another table": (b"a,b\n1,2\n", "no column" if lines else "no array"),
+        "another table": (b"a,b\n1,2\n", sample.refused),
         "byte order mark": (b"\xef\xbb\xbf" + good, ""),
         "header alone": (head, ""),
     }
-    if lines:
+    if sample.form == "lines":
         first = sample.records[0].encode()
         files |= {
             "mixed line ends": (good.replace(b"\n", b"\r\n", 1) + first + b"\r" + first, ""),
@@ -379,6 +455,29 @@ def hostile(sample: Sample) -> dict[str, tuple[bytes, str]]:
                 "open quote": (good + b'"' + first.replace(b'"', b"") + b"\n" + first + b"\n", "opens a quote"),
                 "too few fields": (good + b"1\n", "has 1 field where"),
             }
+    elif sample.form == "blocks":
+        block = sample.joint[0].encode(sample.encoding)
+        files |= {
+            "cut": (good[:-3], "runs past the end"),
+            "rubbish between": (good.replace(block, b"\0\xff" + block)[2:], "no data block begins at byte 20"),
+            "block too long": (block[:2] + b"\xff" + good[3:], "runs past the end"),
+            "block too short": (block[:2] + b"\x0b" + good[3:], "runs past the end of its block"),
+            "empty block": (good + block[:2] + b"\x03" + good, "no data block begins"),
+        }
+    elif sample.form == "events":
+        bomb = b"<!DOCTYPE lolz [<!ENTITY lol 'lol'><!ENTITY lol9 '&lol;&lol;&lol;'>]>"
+        files |= {
+            "cut": (good[:-30], "the file ends inside an event"),
+            "billion laughs": (
+                bomb + sample.bad[-1][0].encode() + good,
+                "a document type with its entities is not read",
+            ),
+            "bomb inside": (good.replace(b"<detail>", b"<detail>" + bomb, 1), "is no well-formed event"),
+            "deep": (good + b"<event>" + b"<a>" * 100_000 + b"</event>", "is no well-formed event"),
+            "huge": (good + b"<event>" + b" " * (2 << 20) + b"</event>", "is part of an event longer than 1048576"),
+            "self-closed": (b'<event uid="P"/>' + good, "has no point"),
+            "not UTF-8": (good.replace("дим".encode(), b"\xff\xfe", 1), "is no well-formed event"),
+        }
     else:
         files |= {
             "cut": (good[:-30], "the file ends inside its features at byte"),

@@ -24,7 +24,7 @@ from truceline.feeds import options, values
 from truceline.feeds.asterix_file import Piece, pieces
 from truceline.feeds.asterix_items import TERMS, TIME_SIGMA_S, Sites, numbers
 from truceline.feeds.asterix_layout import layout
-from truceline.feeds.batch import UNTIMED, Batch, Faults, Intake
+from truceline.feeds.batch import DAY, UNTIMED, Batch, Faults, Intake
 from truceline.feeds.records import CHUNK_BYTES
 from truceline.kernels import asterix as cut
 from truceline.mission import Source
@@ -181,12 +181,14 @@ def _columns(piece: Piece, source: Source, radars: _Radars, calendar: _Calendar,
     seen = (found["seen"] == 1) & np.isfinite(found["lon"] + found["lat"])
     untimed = np.isnan(found["tod_s"])
     no_time = at_us == cut.ABSENT
+    day = np.where(untimed | no_time, -1, np.floor_divide(at_us, DAY_US))
     callsign = _callsigns(found["callsign"])
     located = np.isfinite(found["lon"] + found["lat"])
     ellipse = {name: nullable(np.where(located, found[name], np.nan).astype(np.float32)) for name in _ELLIPSE}
     sigma = np.where(no_time, np.nan, np.where(untimed, _PACKET_SIGMA_S, TIME_SIGMA_S.value))
     return {
         UNTIMED: untimed,
+        DAY: day,
         "sensor": _sensors(found, radars.names),
         "kind": pa.array(["status", "fix"]).take(pa.array(seen.astype(np.int64))),
         "what": pa.array(TERMS).take(pa.array(found["term"].astype(np.int64))),
@@ -207,6 +209,7 @@ def _columns(piece: Piece, source: Source, radars: _Radars, calendar: _Calendar,
         "asterix_flight_level": nullable(found["flight_level"].astype(np.float32)),
         "asterix_emitter": _whole(found["emitter"]),
         "asterix_detection": pa.array(_DETECTIONS).take(_whole(found["detection"])),
+        "asterix_day": pa.array(day.astype(np.int32), mask=day < 0).cast(pa.date32()),
         "asterix_packet_at": values.times(piece.packet_us, piece.packet_us == cut.ABSENT),
     }
 

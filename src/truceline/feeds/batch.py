@@ -16,6 +16,9 @@ from truceline.mission import Source
 #: A column beside those of the observation, of booleans: rows that carry no time of their own, although `at` is known
 #: from elsewhere. Without it those are the rows without `at`.
 UNTIMED = "untimed"
+#: Another such column, int64: the day (since 1970) of records that carry a time of day alone. It is hashed with
+#: their bytes, so that the same bytes on another day are another record. -1: the bytes alone.
+DAY = "day"
 
 #: A rejection shows this much of the bad value; the whole of it is in `raw`.
 SHOWN_CHARACTERS = 120
@@ -123,7 +126,7 @@ class Intake:
         """The records as tables; `columns` reads the fields, with a place to put what is wrong with them."""
         faults = Faults(records.rows)
         values = dict(columns(faults))
-        untimed = values.pop(UNTIMED, None)
+        untimed, day = values.pop(UNTIMED, None), values.pop(DAY, None)
         total = len(records.raws)
         whole = np.ones(total, np.bool_)
         whole[list(records.broken)] = False
@@ -132,6 +135,12 @@ class Intake:
         accepted = np.zeros(total, np.bool_)
         accepted[position[good]] = True
         leaves = observation.leaves(self.source.id, records.raws)
+        if day is not None:
+            dated = np.flatnonzero(good & (day >= 0))
+            places = position[dated].tolist()
+            raws = [records.raws[place] for place in places]
+            for place, leaf in zip(places, observation.leaves(self.source.id, raws, day[dated].tolist()), strict=True):
+                leaves[place] = leaf
         occurrences = self._occurrences(values, untimed, position, good, records, leaves)
         why = {**records.broken, **{int(position[row]): fault for row, fault in faults.why.items()}}
         if records.break_at is not None:

@@ -27,6 +27,7 @@ MOST_MEMBERS = 10_000
 
 _OPEN = re.compile(rb"<event(?=[\s/>])")
 _OPEN_OR_CLOSE = re.compile(rb"<event(?=[\s/>])|</event\s*>")
+_TAG = re.compile(rb"<event(?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*+>")
 _HEAD = re.compile(rb"<\?[^>]*\?>|</?events\s*>|\xbf\x00\xbf|\xef\xbb\xbf")
 _BLANK = re.compile(rb"\s*")
 #: A token can be cut by the end of what is in memory: `<event` and the character behind it.
@@ -139,13 +140,16 @@ def _event_end(data: bytes, at: int, whole: bool) -> tuple[int, Fault | None]:
     """Behind the event at `at`; -1 when that is not known yet."""
     limit = at + LONGEST_EVENT
     token = _OPEN_OR_CLOSE.search(data, at + 6, limit)
+    if token is None and not whole and len(data) < limit:
+        return -1, None
+    tag = _TAG.match(data, at, limit if token is None else token.start())
+    if tag is not None and tag[0].endswith(b"/>"):
+        return tag.end(), None
     if token is not None:
         return (token.end() if token[0].startswith(b"</") else token.start()), None
     if len(data) >= limit:
         return limit, Fault(f"is part of an event longer than {LONGEST_EVENT} bytes")
-    if whole:
-        return len(data), Fault("the file ends inside an event")
-    return -1, None
+    return len(data), Fault("the file ends inside an event")
 
 
 def _junk_end(data: bytes, at: int, whole: bool) -> tuple[int, Fault | None]:
