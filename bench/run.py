@@ -62,6 +62,14 @@ def timed(command: list[str], **env: str) -> Timed:
 # ---- missions ------------------------------------------------------------------------------------------------------
 
 
+def example_mission(folder: Path, *left_out: str) -> None:
+    """The example without its baseline, and without the folders named: the peer has no model of conflict fires, so
+    both sides give every fire the mission's prior."""
+    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__", "past", *left_out))
+    text = (folder / "mission.toml").read_text()
+    (folder / "mission.toml").write_text(re.sub(r"^\[baseline\].*?(?=^\[)", "", text, flags=re.M | re.S))
+
+
 def real_mission(folder: Path, data: Path) -> None:
     """The mission of tests/test_realdata.py: a year of fires, five months of news, the weekly line, the plants."""
     text = (ROOT / "tests" / "test_realdata.py").read_text()
@@ -96,9 +104,7 @@ def scaled_mission(folder: Path, hotspots: int, reports: int, seed: int = 7) -> 
     """A year of a theatre of 300 km in the forms of the example: fires of 1 to 12 touching pixels, half of them within
     40 km of the line, on four overpasses of two satellites a day; news at settlements, three in five with the day
     only, told once to five times, one in five a copy to the byte. Line, agreement and sites are the example's."""
-    shutil.copytree(
-        EXAMPLE, folder, ignore=shutil.ignore_patterns("*.py", "firms", "incidents", "field", "__pycache__")
-    )
+    example_mission(folder, "firms", "incidents", "field")
     text = (folder / "mission.toml").read_text()
     begin = text.index("[[source]]                               # what patrols")
     (folder / "mission.toml").write_text(text[:begin].replace("bounds = [36, 47, 42, 52]", "bounds = [34, 46, 44, 53]"))
@@ -228,7 +234,7 @@ def main() -> int:
             mission = scratch / name / "mission"
             shutil.rmtree(mission, ignore_errors=True)
             if name == "example":
-                shutil.copytree(EXAMPLE, mission, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+                example_mission(mission)
             elif name == "real":
                 if not given.data.is_dir():
                     print(f"no real data: {given.data} is not there")

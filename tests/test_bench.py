@@ -47,7 +47,9 @@ def both(bench, mission: Path, tmp_path: Path) -> list[str]:
 
 def test_the_peer_makes_the_same_picture_of_the_example(bench, tmp_path):
     """Counts, partitions, positions, the line, probabilities of breach in every reading, daily counts."""
-    assert both(bench, ROOT / "examples" / "two-days", tmp_path) == []
+    _, run = bench
+    run.example_mission(tmp_path / "mission")
+    assert both(bench, tmp_path / "mission", tmp_path) == []
 
 
 def test_the_peer_makes_the_same_picture_of_a_generated_mission(bench, tmp_path):
@@ -99,8 +101,9 @@ def one_off(tables) -> dict[str, str]:
 
 def test_what_was_read_before_adds_nothing_to_the_peer(bench, tmp_path):
     """The peer's intake is idempotent as ours is: a second run journals nothing and comes to the same edition."""
-    peer, _ = bench
-    mission = ROOT / "examples" / "two-days"
+    peer, run = bench
+    mission = tmp_path / "mission"
+    run.example_mission(mission)
     first, _ = peer.run(mission, tmp_path / "peer")
     again, _ = peer.run(mission, tmp_path / "peer")
     assert len(again["chain"]) == len(first["chain"])
@@ -113,7 +116,8 @@ def test_a_difference_is_found(bench, tmp_path):
     from truceline import intake, pipeline
 
     peer, run = bench
-    mission = ROOT / "examples" / "two-days"
+    mission = tmp_path / "mission"
+    run.example_mission(mission)
     ours = shutil.copytree(mission, tmp_path / "ours")
     intake.ingest(ours, NOW)
     pipeline.settle(ours, NOW)

@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import past
 import people
 import sky
 from story import BORDER, CAMERAS, CIVIL, LINE_DAYS, PATROLS, SITES
@@ -44,6 +45,8 @@ def make(folder: Path) -> None:
     for path, file in files.items():
         mark = "\ufeff" if file.source == "press" else ""  # as VIINA begins
         write(folder / path, f"{mark}{file.head}\n" + "".join(f"{row.text}\n" for row in file.rows))
+    for path, rows in past.years().items():
+        write(folder / path, f"{past.HEAD}\n" + "".join(f"{text}\n" for text in rows))
     write(folder / "field/civil.geojson", collection(people.civil()))
     for day in LINE_DAYS:
         ring = [[round(lon, 5), round(lat, 5)] for lon, lat in line_on(day == LINE_DAYS[1]) + BORDER]
