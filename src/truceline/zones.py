@@ -33,6 +33,11 @@ class ZoneIndex:
         edges, first = _edges(mended(np.asarray(areas, object)))
         self._zones = polygon.index_zones(edges, first, cells)
 
+    @property
+    def indexed(self) -> polygon.Zones:
+        """The index itself, for kernels that ask it otherwise."""
+        return self._zones
+
     def members(self, east_m: npt.ArrayLike, north_m: npt.ArrayLike) -> tuple[Integers, Integers]:
         """Pairs (point index, zone index), sorted; a point with NaN is in no zone."""
         east, north = rows(east_m, north_m)

@@ -1,0 +1,202 @@
+"""What tracks tell: zones entered and left, silence, positions that cannot be, stays, meetings.
+
+Each is a row of `picture.MOVEMENTS` with a probability, the factors behind it and a sentence. None says why anyone
+did it: a silence may be a fault, a false position is rather interference than guilt, and a stay may be a wait for a
+berth. docs/movement.md has every outcome with its formula, its assumptions and its blind spots.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from shapely.geometry.base import BaseGeometry
+
+from truceline import picture
+from truceline.frame import Frame
+from truceline.fuse.assumptions import CONFLICT, stream
+from truceline.fuse.columns import coded, single
+from truceline.fuse.movement_gaps import silences
+from truceline.fuse.movement_positions import false_positions
+from truceline.fuse.movement_rows import Fixes, assembled
+from truceline.fuse.movement_stays import staying
+from truceline.fuse.movement_zones import zone_outcomes
+from truceline.fuse.tables import PRIOR_MODEL
+from truceline.observation import TIME, narrowest, to_numpy
+
+__all__ = ["Coverage", "as_events", "movements", "tied"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+#: East, north in metres and seconds since 1970 to the probability that something there and then would be heard.
+Coverage = Callable[[Floats, Floats, Floats], Floats]
+
+#: Outcomes that put an object into a zone: what a clause may speak of.
+IN_A_ZONE = ("movement.inside", "movement.cross")
+
+
+def movements(
+    tracks: pa.Table,
+    points: pa.Table,
+    observations: pa.Table,
+    frame: Frame,
+    zones: Mapping[str, BaseGeometry],
+    coverage: Coverage | None = None,
+    land: BaseGeometry | None = None,
+    *,
+    names: Mapping[str, str] | None = None,
+    kinds: Mapping[str, str] | None = None,
+) -> pa.Table:
+    """Everything that tracks tell.
+
+    Parameters
+    ----------
+    tracks, points
+        `picture.TRACKS` and `picture.TRACK_POINTS`, in any order.
+    observations
+        The fixes behind them and those that made no track: rows of `observation.CORE` (id, sensor, identity, what, at,
+        lon, lat and errors are read), in any order.
+    frame
+        The theatre's plane.
+    zones
+        Areas in the plane's metres, by id.
+    coverage
+        What could be heard where and when; None learns it from what was heard.
+    land
+        Dry land in the plane's metres (`movement_positions.dry_land`); None asks nothing about it.
+    names
+        What people call a zone, by id; its id otherwise.
+    kinds
+        Of zones, by id: "lane" (stopping there is told), "port" and "anchorage" (staying there is not).
+
+    Returns
+    -------
+    pa.Table
+        `picture.MOVEMENTS`, by begin, then track; empty where there is no track.
+    """
+    fixes = Fixes.of(tracks, points, frame)
+    if not fixes.number:
+        return picture.MOVEMENTS.empty_table()
+    kinds = kinds or {}
+    harbours = [zones[key] for key in sorted(zones) if kinds.get(key) in ("port", "anchorage")]
+    lanes = {key: zones[key] for key in sorted(zones) if kinds.get(key) == "lane"}
+    parts = [
+        *zone_outcomes(fixes, zones, names or {}),
+        *silences(fixes, observations, coverage),
+        *false_positions(fixes, observations, land, harbours),
+        *staying(fixes, harbours, lanes, names or {}),
+    ]
+    return assembled(parts, fixes)
+
+
+def as_events(movements: pa.Table, tracks: pa.Table) -> pa.Table:
+    """Objects in zones as occurrences that rules can judge.
+
+    One row for every visit (inside, cross): what the track is, with its likelihoods; the visit's interval; the ellipse
+    where it was most surely inside. A rule integrates that ellipse over its zone, so that the probability of a visit
+    between fixes is carried, as a lower bound. Visits of one track that overlap in time share an incident: one flight
+    through two zones that lie in each other is one thing. `p_conflict` is the prior of its kind; null at sea.
+
+    Parameters
+    ----------
+    movements, tracks
+        `picture.MOVEMENTS` and the `picture.TRACKS` they came from, in any order.
+
+    Returns
+    -------
+    pa.Table
+        `picture.EVENTS`, in the order of begin and id. Columns against the line are null: they are the caller's.
+    """
+    rows = movements.filter(pc.is_in(movements["what"], pa.array(IN_A_ZONE)))
+    rows = rows.sort_by([("at_from", "ascending"), ("event_id", "ascending")]).combine_chunks()
+    which = pc.index_in(_binary(rows["track_id"]), value_set=_binary(tracks["track_id"]))
+    rows, which = rows.filter(pc.is_valid(which)), which.drop_null()
+    of = tracks.take(which)
+    n = rows.num_rows
+    begin, end = (rows[name].cast(pa.int64()) for name in ("at_from", "at_until"))
+    middle = pc.add(begin, pc.shift_right(pc.subtract(end, begin), 1))
+    labels = zip(rows["release"].to_pylist(), of["release"].to_pylist(), strict=True)
+    code, words = coded(of["what"])
+    caused = [CONFLICT.get(stream(word) or "") for word in words]
+    p = np.array([a.value if a else np.nan for a in caused] + [np.nan])[code]
+    built = {
+        "event_id": rows["event_id"],
+        "incident_id": _incidents(rows),
+        **{name: of[name] for name in ("what", "confidence", "alternatives", "observations", "sources", "sensors")},
+        "at": middle.cast(TIME),
+        "at_from": rows["at_from"],
+        "at_until": rows["at_until"],
+        **{name: rows[name] for name in ("lon", "lat", "major_m", "minor_m", "tilt_deg")},
+        "means": pa.array(["recorded"] * n, pa.string()),
+        "p_conflict": single(p),
+        "p_conflict_model": pa.array([None if np.isnan(v) else PRIOR_MODEL for v in p], pa.string()),
+        "release": pa.array([narrowest(pair) for pair in labels], pa.string()),
+    }
+    columns = [built.get(field.name, pa.nulls(n, field.type)) for field in picture.EVENTS]
+    return pa.table(columns, names=picture.EVENTS.names).cast(picture.EVENTS).combine_chunks()
+
+
+def tied(events: pa.Table, movements: pa.Table, points: pa.Table) -> pa.Table:
+    """Which observations are behind the events of `as_events`: the track's points within each one's interval.
+
+    Returns
+    -------
+    pa.Table
+        `picture.ASSOCIATIONS`, event by event in time; an observation may be behind several (zones overlap).
+        `log_ratio` is null: the track's own associations say how well an observation fits it.
+    """
+    made = movements.filter(pc.is_in(_binary(movements["event_id"]), value_set=_binary(events["event_id"])))
+    made = made.sort_by([("at_from", "ascending"), ("event_id", "ascending")])
+    names, track = np.unique(np.array(_binary(points["track_id"]).to_pylist(), object), return_inverse=True)
+    at = points["at"].cast(pa.int64()).to_numpy()
+    order = np.lexsort((np.array(_binary(points["observation_id"]).to_pylist(), object).astype("S16"), at, track))
+    track, at = track[order], at[order]
+    place = {name: k for k, name in enumerate(names)}
+    row, event = [], []
+    for k, (name, begin, end) in enumerate(
+        zip(
+            *(made[c].to_pylist() for c in ("track_id",)),
+            *(made[c].cast(pa.int64()).to_pylist() for c in ("at_from", "at_until")),
+            strict=True,
+        )
+    ):
+        if name not in place:
+            continue
+        first, last = np.searchsorted(track, [place[name], place[name] + 1])
+        a = first + np.searchsorted(at[first:last], begin)
+        b = first + np.searchsorted(at[first:last], end, side="right")
+        row.append(order[a:b])
+        event.append(np.full(b - a, k))
+    rows = np.concatenate(row) if row else np.empty(0, np.int64)
+    of = pa.array(np.concatenate(event) if event else np.empty(0, np.int64), pa.int64())
+    built = {
+        "observation_id": points["observation_id"].take(pa.array(rows, pa.int64())),
+        "event_id": made["event_id"].take(of),
+        "track_id": made["track_id"].take(of),
+        "log_ratio": pa.nulls(len(rows), pa.float32()),
+    }
+    return pa.table(built).cast(picture.ASSOCIATIONS).combine_chunks()
+
+
+def _incidents(rows: pa.Table) -> pa.Array:
+    """The event that begins each row's incident: visits of one track that overlap in time are one."""
+    begin, end = (to_numpy(rows[name]) for name in ("at_from", "at_until"))
+    track = np.unique(np.array(_binary(rows["track_id"]).to_pylist(), object), return_inverse=True)[1]
+    head = np.arange(rows.num_rows)
+    order = np.lexsort((head, begin, track))  # rows come by begin and id
+    reach, first, now = -np.inf, 0, -1
+    for k in order.tolist():
+        if track[k] != now or begin[k] > reach:
+            now, first, reach = int(track[k]), k, -np.inf
+        head[k] = first
+        reach = max(reach, float(end[k]))
+    return rows["event_id"].take(pa.array(head))
+
+
+def _binary(column: pa.ChunkedArray) -> pa.Array:
+    plain = column.cast(pa.binary())
+    if isinstance(plain, pa.ChunkedArray):
+        return pa.concat_arrays(plain.chunks) if plain.num_chunks else pa.array([], pa.binary())
+    return plain
