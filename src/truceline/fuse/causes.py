@@ -67,7 +67,8 @@ class Reports(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """One entry a detection, in the order given; NaN where a detection has no place or time."""
+    """One entry a detection, in the order given; NaN without place or time, and where neither background nor line
+    speaks."""
 
     online: Floats
     settled: Floats
@@ -140,7 +141,8 @@ def judge(
     known = np.flatnonzero(np.isfinite(lon + lat + at_s))
     order = known[np.lexsort((lat[known], lon[known], at_s[known]))]
     place = lon[order], lat[order], at_s[order]
-    odds_then = odds(dated_km(lines, *place), assumed)
+    km = dated_km(lines, *place)
+    odds_then = odds(km, assumed)
     made = _line_alone(odds_then, assumed)
     spoken = np.zeros(len(order), np.bool_)
     if background is not None:
@@ -153,6 +155,7 @@ def judge(
         made[:, use] = _in_steps(
             background, lon_, lat_, at_, lines, seen, reports, odds_then[use], assumed, settled_only
         )
+    made[:, ~spoken & np.isinf(km)] = np.nan
     # each step adds what it changes in the log odds
     log_odds = np.log(made / (1.0 - made))
     parts = np.diff(log_odds, axis=0, prepend=0.0)
