@@ -35,6 +35,23 @@ def test_distance_and_bearing_from_the_centre_are_the_geodesic_ones():
     assert away(np.degrees(np.arctan2(east, north)), bearing).max() < 1e-6
 
 
+@pytest.mark.parametrize(
+    "centre", [(37.5, 48.3), (36.0, 0.0), (20.0, 70.0), (-70.0, -35.0), (179.0, 10.0), (10.0, 89.0)]
+)
+def test_the_plane_is_that_of_proj(centre):
+    """To a micrometre there and back, near and farther than the polynomials reach, whatever comes with it."""
+    frame, rng = Frame(*centre), np.random.default_rng(4)
+    plane = pyproj.Proj(proj="aeqd", lon_0=centre[0], lat_0=centre[1], ellps="WGS84")
+    lon, lat, _ = GEOD.fwd(*np.repeat([centre], 3000, 0).T, rng.uniform(0, 360, 3000), rng.uniform(0, 6e6, 3000))
+    east, north = plane(lon, lat)
+    np.testing.assert_allclose(frame.to_local(lon, lat), (east, north), atol=1e-6)
+    back_lon, back_lat = frame.to_degrees(east, north)
+    np.testing.assert_allclose(back_lat, lat, atol=1e-10)
+    np.testing.assert_allclose(away(back_lon, lon) * np.cos(np.radians(lat)), 0.0, atol=1e-10)
+    alone = np.array([frame.to_local(*one) for one in zip(lon[:40], lat[:40], strict=True)])
+    np.testing.assert_array_equal(np.stack(frame.to_local(lon, lat))[:, :40], alone.T)
+
+
 def test_there_and_back_again_is_the_same_place():
     lon, lat, _, _ = from_the_centre(np.random.default_rng(2), 500)
     back = DONBAS.to_degrees(*DONBAS.to_local(lon, lat))

@@ -6,8 +6,9 @@ degrees, so every bearing, course and tilt is turned by the local convergence.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,52 @@ Array = npt.NDArray[np.float64]
 
 _GEODESIC = pyproj.Geod(ellps="WGS84")
 _WINDS = ("N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW", "NW", "NNW")
+
+
+#: How far from the centre polynomials serve, and up to which latitude: beyond it, meridians crowd in a patch.
+_REACH_M, _POLEMOST = 3_000_000.0, 80.0
+#: The side of a patch of the plane: about a degree.
+_PATCH_M = 100_000.0
+
+
+class _Patches:
+    """A map of the plane by polynomials over patches, each made when a point first lies in it."""
+
+    def __init__(
+        self, exact: Callable[[Array, Array], tuple[Array, Array]], x0: float, y0: float, size: float, nx: int, ny: int
+    ) -> None:
+        self.exact, self.grid, self.rows = exact, (x0, y0, size, nx), ny
+        self._slot = np.full(nx * ny, -1, np.int64)
+        self._by: Array | None = None
+
+    def at(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """Both values at points; NaN outside."""
+        from truceline.kernels import patches  # numba takes half a second, and who only reads needs none of it
+
+        x, y = (np.require(v, np.float64, ["C", "W"]) for v in (x, y))
+        patch = patches.patch_of(x, y, *self.grid, self.rows)
+        asked = np.zeros(len(self._slot) + 1, np.bool_)
+        asked[patch] = True  # -1 marks the last, which is no patch
+        new = np.flatnonzero(asked[:-1] & (self._slot < 0))
+        if len(new):
+            self._make(new)
+        if self._by is None:
+            return np.full(len(x), np.nan), np.full(len(x), np.nan)
+        a, b = patches.evaluate(x, y, *self.grid, patch, self._slot, self._by)
+        return a, b
+
+    def _make(self, new: npt.NDArray[np.int64]) -> None:
+        from truceline.kernels import patches
+
+        x0, y0, size, columns = self.grid
+        along = (patches.nodes() + 1) / 2
+        x = x0 + size * (new % columns)[:, None, None] + size * along[:, None]
+        y = y0 + size * (new // columns)[:, None, None] + size * along
+        x, y = np.broadcast_arrays(x, y)
+        values = np.stack(self.exact(np.ascontiguousarray(x), np.ascontiguousarray(y)), axis=1)
+        by = patches.coefficients(values)
+        self._by = by if self._by is None else np.concatenate([self._by, by])
+        self._slot[new] = len(self._by) - len(new) + np.arange(len(new))
 
 
 @dataclass(frozen=True)
@@ -32,18 +79,49 @@ class Frame:
         return pyproj.Proj(proj="aeqd", lon_0=self.lon, lat_0=self.lat, ellps="WGS84", units="m")
 
     def to_local(self, lon: npt.ArrayLike, lat: npt.ArrayLike) -> tuple[Array, Array]:
-        """East and north, metres, float64, of the shape given. NaN or out-of-range degrees give NaN."""
-        lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
-        good = (np.abs(lon) <= 180) & (np.abs(lat) <= 90)
-        east, north = self._projection(np.where(good, lon, self.lon), np.where(good, lat, self.lat))
-        return np.where(good, east, np.nan), np.where(good, north, np.nan)
+        """East and north, metres, float64, of the shape given. NaN or out-of-range degrees give NaN.
+
+        Within a micrometre of PROJ: up to 3,000 km from the centre by polynomials, farther by PROJ itself.
+        """
+        lon, lat = np.broadcast_arrays(np.asarray(lon, np.float64), np.asarray(lat, np.float64))
+        east, north = self._patches[0].at(lon.ravel(), lat.ravel())
+        far = np.flatnonzero(np.isnan(east) & (np.abs(lon.ravel()) <= 180) & (np.abs(lat.ravel()) <= 90))
+        if len(far):
+            east[far], north[far] = self._projection(lon.ravel()[far], lat.ravel()[far])
+        return east.reshape(lon.shape), north.reshape(lon.shape)
 
     def to_degrees(self, east_m: npt.ArrayLike, north_m: npt.ArrayLike) -> tuple[Array, Array]:
         """Longitude and latitude, the inverse of `to_local`. NaN gives NaN."""
-        east, north = np.asarray(east_m, np.float64), np.asarray(north_m, np.float64)
-        good = np.isfinite(east) & np.isfinite(north)
-        lon, lat = self._projection(np.where(good, east, 0.0), np.where(good, north, 0.0), inverse=True)
-        return np.where(good, lon, np.nan), np.where(good, lat, np.nan)
+        east, north = np.broadcast_arrays(np.asarray(east_m, np.float64), np.asarray(north_m, np.float64))
+        lon, lat = self._patches[1].at(east.ravel(), north.ravel())
+        far = np.flatnonzero(np.isnan(lon) & np.isfinite(east.ravel()) & np.isfinite(north.ravel()))
+        if len(far):
+            lon[far], lat[far] = self._projection(east.ravel()[far], north.ravel()[far], inverse=True)
+        return lon.reshape(east.shape), lat.reshape(east.shape)
+
+    @cached_property
+    def _patches(self) -> "tuple[_Patches, _Patches, _Patches]":
+        """Projection, its inverse and convergence round the centre; none where a pole or the date line is near."""
+        reach_deg = math.degrees(_REACH_M / 6.3e6)
+        top = min(abs(self.lat) + reach_deg, 90.0)
+        wide_deg = reach_deg / math.cos(math.radians(top)) if top < _POLEMOST else 180.0
+        exact = (self._projection, partial(self._projection, inverse=True), self._convergences)
+        if abs(self.lon) + wide_deg >= 180.0:
+            forth, back, turn = (_Patches(one, 0.0, 0.0, 1.0, 0, 0) for one in exact)
+            return forth, back, turn
+        west, south = math.floor(self.lon - wide_deg), math.floor(self.lat - reach_deg)
+        columns, rows = math.ceil(2 * wide_deg) + 1, math.ceil(2 * reach_deg) + 1
+        across = math.ceil(_REACH_M / _PATCH_M)
+        return (
+            _Patches(exact[0], west, south, 1.0, columns, rows),
+            _Patches(exact[1], -across * _PATCH_M, -across * _PATCH_M, _PATCH_M, 2 * across, 2 * across),
+            _Patches(exact[2], west, south, 1.0, columns, rows),
+        )
+
+    def _convergences(self, lon: Array, lat: Array) -> tuple[Array, Array]:
+        """As the maps of patches are, of two values."""
+        turned = self._convergence(lon, lat)
+        return turned, turned
 
     def within(self, lon: npt.ArrayLike, lat: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether points lie within `radius_m` of the centre; False for NaN."""
@@ -58,21 +136,14 @@ class Frame:
         not quite: other bearings than north are off by up to 0.06 degrees at 550 km, 0.17 at 1,150 km.
         """
         lon, lat = np.broadcast_arrays(np.asarray(lon, np.float64), np.asarray(lat, np.float64))
-        good = (np.abs(lon) <= 180) & (np.abs(lat) <= 90)
-        # Interpolated on a lattice of a quarter of a degree, from the origin of degrees so that a point's value is
-        # its own: within 2e-6 degrees of what its corners' formula gives there, for an eighth of the time.
-        x, y = np.where(good, lon, self.lon) * 4 + 720, np.where(good, lat, self.lat) * 4 + 360
-        column, row = (np.floor(v).astype(np.int64) for v in (x, y))
-        cells, cell = np.unique(column * 1024 + row, return_inverse=True)
-        west, south, cell = cells // 1024, cells % 1024, cell.reshape(lon.shape)
-        u, v = x - column, y - row
-        sw, nw, se, ne = (self._convergence(west + e, south + n)[cell] for e in (0, 1) for n in (0, 1))
-        turned = (sw * (1 - v) + nw * v) * (1 - u) + (se * (1 - v) + ne * v) * u
-        return np.where(good, turned, np.nan)
+        turned, _ = self._patches[2].at(lon.ravel(), lat.ravel())
+        far = np.flatnonzero(np.isnan(turned) & (np.abs(lon.ravel()) <= 180) & (np.abs(lat.ravel()) <= 90))
+        if len(far):
+            turned[far] = self._convergence(lon.ravel()[far], lat.ravel()[far])
+        return turned.reshape(lon.shape)
 
-    def _convergence(self, column: npt.NDArray[np.int64], row: npt.NDArray[np.int64]) -> Array:
-        """At corners of the lattice: which way 50 m of true north goes on the plane, to 0.01 degrees of geodesics."""
-        lon, lat = np.minimum(column / 4 - 180, 180.0), np.minimum(row / 4 - 90, 90.0)
+    def _convergence(self, lon: Array, lat: Array) -> Array:
+        """Which way 50 m of true north goes on the plane, to 0.01 degrees of geodesics."""
         step = 50.0 / 111_132.0
         up_east, up_north = self.to_local(lon, np.minimum(lat + step, 90.0))
         down_east, down_north = self.to_local(lon, np.maximum(lat - step, -90.0))
