@@ -167,3 +167,20 @@ def test_a_bearing_has_the_name_of_a_wind(bearing, points, name):
 )  # fmt: skip
 def test_a_distance_has_a_band(distance_m, band):
     assert range_band(distance_m) == band
+
+
+@settings(deadline=None)
+@given(st.floats(-74, 74), st.floats(-180, 180), st.floats(-1.4, 1.4), st.floats(-1.4, 1.4))
+def test_short_geodesics_are_geodesics(lat, lon, east, north):
+    """By Bowring's formulas: 4 mm, and beyond a kilometre a millionth of a degree."""
+    distance, bearing = geodesic(lon, lat, lon + east, lat + north)
+    forward, _, metres = GEOD.inv(lon, lat, lon + east, lat + north)
+    assert distance == pytest.approx(metres, abs=4e-3)
+    assert metres < 1000 or away(bearing, forward) < 1e-6
+
+
+def test_long_geodesics_are_left_to_others():
+    distance, bearing = geodesic([0.0, 30.0], [0.0, 89.0], [90.0, 30.1], [0.0, 89.5])
+    forward, _, metres = GEOD.inv([0.0, 30.0], [0.0, 89.0], [90.0, 30.1], [0.0, 89.5])
+    np.testing.assert_array_equal(distance, metres)
+    np.testing.assert_allclose(bearing, np.mod(forward, 360))

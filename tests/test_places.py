@@ -116,7 +116,7 @@ def test_the_nearest_is_the_nearest_on_the_ellipsoid(lon: float, lat: float, pop
     gazetteer = Gazetteer.load()
     index, distance = gazetteer.nearest(lon, lat, population)
     expected, metres = naive_places.nearest(gazetteer, lon, lat, population)
-    assert distance[0] == pytest.approx(metres, abs=1e-6)
+    assert distance[0] == pytest.approx(metres, abs=5e-3)
     assert gazetteer.name[index[0]] == gazetteer.name[expected]
 
 

@@ -136,7 +136,7 @@ class Gazetteer:
         # NaN would be refused by the geodesic; what it gives there is not used.
         _, bearing = geodesic(self.lon[chosen], self.lat[chosen], np.where(known, lon, 0.0), np.where(known, lat, 0.0))
         near = metres <= FAR_KM * 1000
-        said = _words(self.name[chosen], np.where(near, metres, 0.0), bearing, inside)
+        said = _words(self.name, chosen, np.where(near, metres, 0.0), bearing, inside)
         return [text if known else _coordinates(x, y) for text, known, x, y in zip(said, near, lon, lat, strict=True)]
 
     def regions(self, lon: npt.ArrayLike, lat: npt.ArrayLike) -> list[str]:
@@ -317,16 +317,21 @@ def _sphere(lon: npt.ArrayLike, lat: npt.ArrayLike) -> Floats:
 # ---- saying --------------------------------------------------------------------------------------------------------
 
 
-def _words(name: Strings, distance_m: Floats, bearing_deg: Floats, inside: npt.NDArray[np.bool_]) -> list[str]:
+def _words(
+    names: Strings, at: Integers, distance_m: Floats, bearing_deg: Floats, inside: npt.NDArray[np.bool_]
+) -> Sequence[str]:
     km = distance_m / 1000
     whole = np.where(km < 20, np.maximum(1, np.rint(km)), 5 * np.rint(km / 5)).astype(np.int64)
-    winds = {points: [wind(i * 360 / points, points) for i in range(points)] for points in (8, 16)}
     eighth, sixteenth = (np.floor(bearing_deg / 360 * n + 0.5).astype(np.int64) % n for n in (8, 16))
-    direction = np.where(km < 5, np.array(winds[8])[eighth], np.array(winds[16])[sixteenth])
-    return [
-        f"in {town}" if within else f"{distance} km {to} of {town}"
-        for town, within, distance, to in zip(name, inside, whole.tolist(), direction.tolist(), strict=True)
+    way = np.where(km < 5, 2 * eighth, sixteenth)  # the eight are every other of the sixteen
+    # many are the same: of whole kilometres and winds there are few round each settlement
+    said, which = np.unique(np.where(inside, -1 - at, (at * 1024 + whole) * 16 + way), return_inverse=True)
+    winds = [wind(i * 22.5) for i in range(16)]
+    texts = [
+        f"in {names[-1 - one]}" if one < 0 else f"{one // 16 % 1024} km {winds[one % 16]} of {names[one // 16384]}"
+        for one in said.tolist()
     ]
+    return [texts[one] for one in which.tolist()]
 
 
 def _coordinates(lon: float, lat: float) -> str:
