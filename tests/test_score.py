@@ -1,19 +1,25 @@
 """How well tracks follow the truth, by numbers that can be worked out by hand."""
 
+import json
 import math
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
+import pyarrow.feather
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import naive_metrics as naive
 from a_picture import shuffled
+from truceline import cli
 from truceline.errors import MissionError, SourceError
 from truceline.kernels.metrics import brackets, following
-from truceline.score import score
+from truceline.score import compare, plot, saying, score, summed
+from truceline.score.files import read
 from truceline.score.matching import assigned
 
 START = datetime(2031, 3, 1, tzinfo=UTC)
@@ -349,3 +355,132 @@ def test_a_row_without_a_place_is_named():
 def test_a_number_that_makes_no_sense_is_named(name, value):
     with pytest.raises(MissionError, match=name):
         score(tracks(), truth(*straight("a", TEN)), **{name: value})
+
+
+# ---- files, table and picture --------------------------------------------------------------------------------------
+
+
+def written(folder, rows, name):
+    """A table as a file of the kind its name says."""
+    path = folder / name
+    if name.endswith(".csv"):
+        pyarrow.csv.write_csv(rows, path)
+    elif name.endswith(".parquet"):
+        pyarrow.parquet.write_table(rows, path)
+    else:
+        pyarrow.feather.write_feather(rows, path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["points.csv", "points.parquet", "points.arrow"])
+def test_points_are_read_alike_from_csv_parquet_and_arrow(tmp_path, name):
+    rows = tracks(*straight("t", TEN), speed_mps=pa.array([10.0] * len(TEN)))
+    assert read(written(tmp_path, rows, name), "track_id").equals(rows)
+
+
+def test_ids_of_the_picture_are_read_as_the_export_writes_them(tmp_path):
+    """16 bytes in Arrow, hexadecimal in CSV: the same track."""
+    rows = tracks(*straight("t", (0, 10)))
+    raw = rows.set_column(0, "track_id", pa.array([b"\x01" * 16] * 2, pa.binary(16)))
+    assert read(written(tmp_path, raw, "a.arrow"), "track_id")["track_id"].to_pylist() == ["01" * 16] * 2
+
+
+def test_times_without_a_zone_are_utc(tmp_path):
+    path = tmp_path / "truth.csv"
+    path.write_text("object,at,lon,lat\na,2031-03-01T00:00:00,30,0\n")
+    assert read(path, "object")["at"][0].as_py() == START
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("track_id,at,lon,lat\n", "it has .track_id.: is it meant as FILE", id="changed places"),
+        pytest.param("object,at,lon\na,2031-03-01T00:00Z,30\n", "no column 'lat' among object, at, lon", id="a column"),
+        pytest.param("object,at,lon,lat\na,noon,30,0\n", "row 1: at = 'noon' is not a time", id="a time"),
+        pytest.param("object,at,lon,lat\na,2031-03-01,x30,0\n", "row 1: lon = 'x30' is not a number", id="a number"),
+        pytest.param("object,at,lon,lat\na,2031-03-01,30,\n", "row 1: lat is empty", id="a place"),
+        pytest.param("object,at,lon,lat\na,2031-03-01,30,98\n", "row 1: lat = 98.0 is not on the globe", id="a globe"),
+    ],
+)
+def test_a_file_that_cannot_be_meant_says_where_and_what(tmp_path, text, said):
+    path = tmp_path / "truth.csv"
+    path.write_text(text)
+    with pytest.raises(SourceError, match=said):
+        read(path, "object")
+
+
+def test_a_file_that_is_none_says_so(tmp_path):
+    for name in ("absent.csv", "points.xlsx"):
+        with pytest.raises(SourceError, match=name):
+            read(tmp_path / name, "track_id")
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Tracks and truth as two files: one object followed, one missed, one false track."""
+    there = truth(*straight("a", TEN), *straight("b", TEN, 9_000))
+    seen = tracks(*straight("t", TEN, 30), *straight("far", TEN, 50_000))
+    return written(tmp_path, seen, "tracks.csv"), written(tmp_path, there, "truth.csv")
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["score", "tracks", *map(str, arguments)])
+    return stopped.value.code, *capsys.readouterr()
+
+
+def test_the_command_prints_a_table_a_person_reads(files, capsys):
+    code, shown, _ = run(capsys, files[0], "--truth", files[1])
+    assert code == cli.DONE
+    assert "2 objects of truth, 2 tracks, at 10 instants (every 10 s)" in shown
+    assert "50 % missed, 50 % false" in shown
+    assert next(line for line in shown.splitlines() if line.startswith("completeness")).split()[1] == "0.5"
+
+
+def test_the_command_prints_json_that_machines_read(files, capsys):
+    code, shown, _ = run(capsys, files[0], "--truth", files[1], "--json", "--step-s", 30)
+    found = json.loads(shown)
+    assert code == cli.DONE
+    assert (found["objects"], found["step_s"], len(found["series"]["gospa_m"])) == (2, 30, 4)
+
+
+def test_a_wrong_file_is_a_sentence_and_exit_code_2(files, capsys):
+    code, _, said = run(capsys, files[1], "--truth", files[0])
+    assert code == cli.WRONG
+    assert "is it meant as --truth?" in said
+
+
+@pytest.mark.parametrize("name", ["plot.svg", "plot.html", "plot.png"])
+def test_the_plot_is_written_as_asked(files, tmp_path, capsys, name):
+    if name.endswith(".png"):
+        pytest.importorskip("typst", reason="needs the extra pdf")
+    code, _, _ = run(capsys, files[0], "--truth", files[1], "--plot", tmp_path / name)
+    assert code == cli.DONE
+    begin = (tmp_path / name).read_bytes()[:15]
+    assert begin.startswith({"svg": b"<svg", "html": b"<!doctype html>", "png": b"\x89PNG"}[name[5:]])
+
+
+def test_a_plot_of_another_kind_is_refused(files, tmp_path, capsys):
+    code, _, said = run(capsys, files[0], "--truth", files[1], "--plot", tmp_path / "plot.bmp")
+    assert code == cli.WRONG
+    assert ".svg, .html or .png" in said
+
+
+def test_the_plot_marks_every_miss_false_track_and_switch():
+    """One object missed at ten instants, one false track at ten, one switch; the same picture each time."""
+    found, step = compare(
+        tracks(*straight("t", range(0, 50, 10)), *straight("u", range(50, 100, 10)), *straight("far", TEN, 50_000)),
+        truth(*straight("a", TEN), *straight("b", TEN, 9_000)),
+    )
+    score_ = summed(found, 1000.0, 2.0, step)
+    drawn = plot.svg(found, score_, "x")
+    legend = 1  # each sign once more
+    assert drawn.count(f'stroke="{plot.MISSED}" stroke-width="1.1"') == 10 + legend
+    assert drawn.count(f'stroke="{plot.FALSE}" stroke-width="1.2"') == 10 + legend
+    assert drawn.count(f'fill="{plot.SWITCH}"') == score_.switches + legend
+    assert drawn == plot.svg(found, score_, "x")
+
+
+def test_a_figure_that_nothing_says_is_a_dash():
+    shown = saying.told(score(tracks(), truth(*straight("a", TEN))))
+    assert next(line for line in shown.splitlines() if line.startswith("position error")).split()[5] == "-"

@@ -254,6 +254,48 @@ def fires(folder: Mission, /, *, as_json: Json = False) -> int:
     return DONE if checked["held"] else FOUND
 
 
+@app.command(
+    help_epilogue=examples(
+        "truceline score tracks track_points.csv --truth truth.csv",
+        "truceline score tracks p.parquet --truth truth.csv --plot score.svg",
+    )
+)
+def score(
+    what: Annotated[Literal["tracks"], Parameter(help="What is scored.")],
+    file: Annotated[Path, Parameter(help="Points of tracks: track_id, at, lon, lat; CSV, Parquet or Arrow.")],
+    /,
+    *,
+    truth: Annotated[Path, Parameter(help="Where objects were: object, at, lon, lat; the same forms.")],
+    cutoff_m: Annotated[float, Parameter(help="Farther off, a track follows no object.")] = 1000.0,
+    order: Annotated[float, Parameter(help="Of GOSPA and OSPA: 1 for distances, 2 for their squares.")] = 2.0,
+    step_s: Annotated[float | None, Parameter(help="Seconds between instants; else the truth's own step.")] = None,
+    truth_gap_s: Annotated[float | None, Parameter(help="In longer gaps of truth nothing is known.")] = None,
+    gap_s: Annotated[float | None, Parameter(help="In longer gaps of a track it says nothing.")] = None,
+    plot: Annotated[Path | None, Parameter(help="Draw it: .svg, .html, or .png (extra `pdf`).")] = None,
+    as_json: Json = False,
+) -> int:
+    """Score tracks against the truth: GOSPA, OSPA, completeness, switches, errors; docs/score.md has the formulas."""
+    from truceline import score as scoring
+    from truceline.score import files, saying
+    from truceline.score import plot as plotting
+
+    compared, step = scoring.compare(
+        files.read(file, "track_id"),
+        files.read(truth, "object"),
+        cutoff_m,
+        order,
+        step_s,
+        truth_gap_s=float("inf") if truth_gap_s is None else truth_gap_s,
+        gap_s=float("inf") if gap_s is None else gap_s,
+    )
+    found = scoring.summed(compared, cutoff_m, order, step)
+    out(builtins(found)) if as_json else print(saying.told(found))
+    if plot is not None:
+        plotting.write(plot, compared, found, f"Score of {what}")
+        print(f"drawn in {plot}", file=sys.stderr)
+    return DONE
+
+
 @app.command(help_epilogue=examples("truceline rebuild my-mission", "truceline rebuild my-mission --json"))
 def rebuild(folder: Mission, /, *, as_json: Json = False) -> int:
     """Throw the book away and make it again from the journal; says whether the digests agree."""
