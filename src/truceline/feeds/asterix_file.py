@@ -145,7 +145,8 @@ class _Cutter:
                 data, text.begin, whole, big, nano, link, MOST_RECORDS
             )
             if not len(starts) and len(data) - begin >= 16:
-                self.lost = True
+                kept = int.from_bytes(text.data[begin + 8 : begin + 12], "big" if big else "little")
+                self.lost = kept > packets.LONGEST_PACKET
             starts, ends, datagrams, faults, _ = cut.split_blocks(
                 data, starts, ends, faults, self.known, True, PIECE_BYTES
             )

@@ -5,8 +5,8 @@
     062  system tracks          what a centre made of several sensors, with its own estimate of accuracy
     002, 019, 023, 025, 034, 063, 065   the state of sensors and services: time and sender alone
 
-A report that says of itself that it is simulated or a test, a plot without a detection and a coasted track are no
-sightings of anything; `seen` is false for them. Friend-or-foe answers and military identification are not read.
+A report that says of itself that it is simulated or a test, a plot without a detection, a ghost and a coasted track
+are no sightings of anything; `seen` is false for them. Friend-or-foe answers and military identification are not read.
 """
 
 from collections.abc import Callable, Mapping
@@ -177,7 +177,7 @@ def _monoradar(read: Read, site: Site) -> dict[str, Array]:
         "flight_level": level,
         "detection": detection,
         "term": np.where(primary, TERMS.index(_ECHO), TERMS.index(_TRANSPONDER)),
-        "seen": (~simulated & (detection != 0)).astype(np.float64),
+        "seen": (~simulated & (detection != 0) & (read("170/GHO") != 1)).astype(np.float64),
     }
 
 
