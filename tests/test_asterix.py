@@ -740,6 +740,9 @@ def answers(text: str) -> list[dict[str, str]]:
     return found
 
 
+CALLSIGN = "characters 1-8 (coded on 6 bits each) defining target identification"
+
+
 @pytest.mark.realdata
 def test_plots_are_read_as_another_decoder_reads_them(realdata):
     folder = realdata / "asterix"
@@ -751,7 +754,7 @@ def test_plots_are_read_as_another_decoder_reads_them(realdata):
     expected = answers((folder / "sample_output" / "cat_034_048.txt").read_text())
     assert len(rows) == len(expected) == 162
     told_of = Counter(name for told in expected for name in told)
-    names = ("rho", "theta", "aircraftaddress", "flightlevel", "mode-3/a reply code", "characters 1-8")
+    names = ("rho", "theta", "aircraftaddress", "flightlevel", "mode-3/a reply code", CALLSIGN)
     assert min(told_of[name] for name in (*names, "track number", "calculated groundspeed")) > 50
     close = {"abs": 1e-4, "rel": 1e-6}
     for row, told in zip(rows, expected, strict=True):
@@ -778,7 +781,7 @@ def test_plots_are_read_as_another_decoder_reads_them(realdata):
             assert row["asterix_track"] == int(told["track number"])
         if "calculated groundspeed" in told:
             assert row["speed_mps"] == pytest.approx(float(told["calculated groundspeed"]) * 1852 / 3600, **close)
-        name = told.get("characters 1-8")
+        name = told.get(CALLSIGN)
         if name:
             assert row["asterix_callsign"] == name.strip()
 
