@@ -54,13 +54,13 @@ def blur(values, sigmas):
 
 def likelihood(fires, expected, watched, chain):
     """Poisson, without the factor that all states share."""
-    due = [expected * level for level in chain.level] + [expected + watched * rate for rate in chain.rate]
+    due = [expected * level + watched * rate for level, rate in zip(chain.level, chain.rate, strict=True)]
     return np.array([math.exp(-mu) * mu**fires for mu in due])
 
 
-def transition(onset, chain):
+def transition(onset, end, chain):
     """Row: the state before; column: the state after."""
-    quiet, active = len(chain.level), len(chain.rate)
+    quiet, active = len(chain.weight), len(chain.start)
     out = np.zeros((quiet + active, quiet + active))
     for s in range(quiet):
         for other in range(quiet):
@@ -69,29 +69,29 @@ def transition(onset, chain):
             )
         out[s, quiet:] = onset * chain.start
     for s in range(active):
-        out[quiet + s, :quiet] = chain.end * chain.weight
+        out[quiet + s, :quiet] = end * chain.weight
         for other, moves in ((s - 1, chain.move), (s + 1, chain.move)):
             there = other if 0 <= other < active else s
-            out[quiet + s, quiet + there] += (1.0 - chain.end) * moves
-        out[quiet + s, quiet + s] += (1.0 - chain.end) * (1.0 - 2.0 * chain.move)
+            out[quiet + s, quiet + there] += (1.0 - end) * moves
+        out[quiet + s, quiet + s] += (1.0 - end) * (1.0 - 2.0 * chain.move)
     return out
 
 
-def first(onset, chain):
+def first(onset, end, chain):
     """The states before anything was seen."""
-    busy = onset / (onset + chain.end)
+    busy = onset / (onset + end)
     return np.concatenate([chain.weight * (1.0 - busy), chain.start * busy])
 
 
-def smooth(fires, expected, watched, onset, chain):
+def smooth(fires, expected, watched, onset, end, chain):
     """One cell: probability of each active state in each period, summed over every path through the states."""
-    periods, quiet = len(fires), len(chain.level)
-    states = quiet + len(chain.rate)
+    periods, quiet = len(fires), len(chain.weight)
+    states = len(chain.level)
     seen = [likelihood(fires[t], expected[t], watched[t], chain) for t in range(periods)]
-    steps = [transition(onset[t], chain) for t in range(periods)]
+    steps = [transition(onset[t], end[t], chain) for t in range(periods)]
     out = np.zeros((periods, states))
     for path in itertools.product(range(states), repeat=periods):
-        p = first(onset[0], chain)[path[0]] * seen[0][path[0]]
+        p = first(onset[0], end[0], chain)[path[0]] * seen[0][path[0]]
         for t in range(1, periods):
             p *= steps[t][path[t - 1], path[t]] * seen[t][path[t]]
         for t, state in enumerate(path):
@@ -102,7 +102,8 @@ def smooth(fires, expected, watched, onset, chain):
 def share(active, expected, watched, heat, chain):
     """Of one detection: over each active state and level, the part of the rate there that is the conflict's."""
     total = 0.0
-    for p, rate in zip(active, chain.rate, strict=True):
-        for level, weight in zip(chain.level, chain.weight, strict=True):
-            total += p * weight * watched * rate / (watched * rate + expected * level + heat)
+    quiet = len(chain.weight)
+    for p, rate in zip(active, chain.rate[quiet:], strict=True):
+        for level, other, weight in zip(chain.level[:quiet], chain.rate[:quiet], chain.weight, strict=True):
+            total += p * weight * watched * rate / (watched * (rate + other) + expected * level + heat)
     return total

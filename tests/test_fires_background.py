@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import shapely
-from a_fire import a_background, at_a_place, day, detections, together, years_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from a_fire import a_background, at_a_place, day, detections, together, years_of
 from truceline.fuse.background import BLOCK, SEASONS, Background, Grid, grid_over, seasons
 
 #: Detections a day in 400 cells.

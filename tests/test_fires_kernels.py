@@ -14,11 +14,9 @@ DAY_S = 86_400.0
 
 @pytest.fixture(scope="module")
 def chain():
-    """Two quiet states and two active ones: small enough to sum over every path."""
-    return activity.chain(
-        np.array([0.5, 4.0]), np.array([0.9, 0.1]), np.array([6.0, 2.0]),
-        np.array([0.05, 0.6]), np.array([0.7, 0.3]), move=0.2, end=0.1,
-    )  # fmt: skip
+    """Two quiet states, one of them with fires that nothing expected, and two active ones: few enough for every path."""
+    quiet = activity.Quiet(np.array([0.5, 4.0]), np.array([0.0, 0.1]), np.array([9.0, 1.0]), np.array([6.0, 2.0]))
+    return activity.chain(quiet, np.array([0.05, 0.6]), np.array([0.7, 0.3]), move=0.2)
 
 
 # ---- from pixels to fires ------------------------------------------------------------------------------------------
@@ -117,62 +115,62 @@ def test_between_the_middles_of_blocks_values_run_straight_and_beyond_them_stay(
 
 
 def test_probabilities_of_a_chain_leave_nothing_over(chain):
-    for onset in (0.001, 0.5):
-        assert naive.transition(onset, chain).sum(axis=1) == pytest.approx(1.0)
-        states = activity.begin(np.array([onset]), chain)
-        assert states[:, 0] == pytest.approx(naive.first(onset, chain))
-        later = activity.advance(states, np.array([onset]), chain)
-        assert later[:, 0] == pytest.approx(naive.first(onset, chain) @ naive.transition(onset, chain))
+    for onset, end in ((0.001, 0.1), (0.5, 0.9)):
+        rows = naive.transition(onset, end, chain)
+        assert rows.sum(axis=1) == pytest.approx(1.0)
+        states = activity.begin(np.array([onset]), np.array([end]), chain)
+        assert states[:, 0] == pytest.approx(naive.first(onset, end, chain))
+        later = activity.advance(states, np.array([onset]), np.array([end]), chain)
+        assert later[:, 0] == pytest.approx(naive.first(onset, end, chain) @ rows)
 
 
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), periods=st.integers(1, 5), cells=st.integers(1, 4))
 def test_smoothing_is_the_sum_over_every_path(chain, seed, periods, cells):
     rng = np.random.default_rng(seed)
-    fires = rng.integers(0, 4, (periods, cells)) * rng.choice([0.5, 1.0], (periods, cells))
-    expected, watched = rng.gamma(0.5, 0.5, (periods, cells)) + 1e-6, rng.uniform(0.0, 5.0, (periods, cells))
-    onset = rng.uniform(0.001, 0.9, (periods, cells))
-    ours = activity.smooth(fires, expected, watched, onset, chain)
+    shape = periods, cells
+    fires = rng.integers(0, 4, shape) * rng.choice([0.5, 1.0], shape)
+    expected, watched = rng.gamma(0.5, 0.5, shape) + 1e-6, rng.uniform(0.0, 5.0, shape)
+    onset, end = rng.uniform(0.001, 0.9, (2, *shape))
+    ours = activity.smooth(fires, expected, watched, onset, end, chain)
     for c in range(cells):
-        theirs = naive.smooth(fires[:, c], expected[:, c], watched[:, c], onset[:, c], chain)
+        theirs = naive.smooth(*(a[:, c] for a in (fires, expected, watched, onset, end)), chain)
         assert ours[:, :, c] == pytest.approx(theirs, abs=1e-7)
 
 
 def test_cells_do_not_know_of_each_other(chain):
     """Whether a cell is smoothed among three hundred or alone is the same to the last bit."""
     rng = np.random.default_rng(5)
+    rest = [np.full((20, 300), v) for v in (0.1, 4.0, 0.05, 0.1)]
     fires = rng.poisson(0.2, (20, 300)).astype(float)
-    expected, watched, onset = (np.full((20, 300), v) for v in (0.1, 4.0, 0.05))
-    together = activity.smooth(fires, expected, watched, onset, chain)
-    one = slice(211, 212)
-    alone = activity.smooth(*(np.ascontiguousarray(a[:, one]) for a in (fires, expected, watched, onset)), chain)
-    assert np.array_equal(together[:, :, one], alone)
+    together = activity.smooth(fires, *rest, chain)
+    alone = activity.smooth(*(np.ascontiguousarray(a[:, 211:212]) for a in (fires, *rest)), chain)
+    assert np.array_equal(together[:, :, 211:212], alone)
 
 
 def test_what_follows_is_not_known_online(chain):
     """Period by period, only what has been seen counts: the last period is then the one that smoothing agrees on."""
     rng = np.random.default_rng(6)
     fires = rng.poisson(0.5, (8, 3)).astype(float)
-    expected, watched, onset = (np.full((8, 3), v) for v in (0.2, 4.0, 0.05))
-    states = activity.begin(onset[0], chain)
+    expected, watched, onset, end = (np.full((8, 3), v) for v in (0.2, 4.0, 0.05, 0.1))
+    states = activity.begin(onset[0], end[0], chain)
     for t in range(8):
-        states = activity.absorb(
-            states if t == 0 else activity.advance(states, onset[t], chain), fires[t], expected[t], watched[t], chain
-        )
-    smoothed = activity.smooth(fires, expected, watched, onset, chain)
+        states = activity.advance(states, onset[t], end[t], chain) if t else states
+        states = activity.absorb(states, fires[t], expected[t], watched[t], chain)
+    smoothed = activity.smooth(fires, expected, watched, onset, end, chain)
     assert states[2:] == pytest.approx(smoothed[-1], abs=1e-7)
 
 
 def test_days_without_a_satellite_say_nothing(chain):
     """Nothing watched and nothing expected: the states are those before."""
-    states = activity.begin(np.array([0.3]), chain)
+    states = activity.begin(np.array([0.3]), np.array([0.1]), chain)
     zero = np.zeros(1)
     assert activity.absorb(states, zero, zero, zero, chain) == pytest.approx(states)
 
 
 def test_within_a_period_each_detection_knows_the_passes_up_to_its_own(chain):
     """Two detections of one pass know of each other, not of the pass after; the other cell's are nobody's business."""
-    states = activity.begin(np.full(2, 0.1), chain)
+    states = activity.begin(np.full(2, 0.1), np.full(2, 0.1), chain)
     at_s = np.array([0.0, 0.0, 3600.0, 3600.0])
     cell = np.array([0, 0, 0, 1])
     by_day, by_pass = np.full(4, 0.5), np.array([0.5, 0.5, 1.0, 1.0])
@@ -196,5 +194,5 @@ def test_the_share_of_the_conflict_is_averaged_over_what_the_background_may_be(c
 def test_an_impossible_count_still_has_a_most_likely_state(chain):
     """A burst of a thousand fires where next to none are expected: no state becomes NaN, the highest rate wins."""
     fires, expected = np.array([[1000.0]]), np.array([[1e-9]])
-    out = activity.smooth(fires, expected, np.array([[5.0]]), np.array([[1e-6]]), chain)
+    out = activity.smooth(fires, expected, np.array([[5.0]]), np.array([[1e-6]]), np.array([[0.1]]), chain)
     assert out[0, 1, 0] == pytest.approx(1.0)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from truceline.fuse.background import BLOCK, PERIOD_DAYS, SEASONS, Background
-from truceline.kernels.activity import Chain, absorb, advance, begin, chain, smooth, so_far
+from truceline.kernels.activity import Chain, Quiet, absorb, advance, begin, chain, smooth, so_far
 from truceline.kernels.fires import blur, pooled, unpooled, unpooled_at
 
 Floats = npt.NDArray[np.float64]
@@ -40,15 +40,19 @@ class Assumed:
     no_line_odds: float = 0.02
     #: Online, when nothing that followed can confirm it, the odds are this part of those (assumption, low).
     unconfirmed: float = 0.4
-    #: How long activity lasts, and how often a day its rate moves to the next above, and to the next below.
+    #: How long activity lasts: weeks at the front, days in the rear, where strikes are single; in between by distance.
     lasts_days: float = 45.0
+    rear_lasts_days: float = 10.0
+    #: How often a day the rate of activity moves to the next above, and to the next below.
     moves_a_day: float = 0.05
     #: Conflict fires: one in 25 days, one a week, two in three days; which of these activity begins with.
     rates: tuple[float, ...] = (0.04, 0.16, 0.64)
     starts: tuple[float, ...] = (0.4, 0.35, 0.25)
-    #: Background fires come at these multiples of what is expected, this often, for so many days. Fitted to the years
-    #: 2019 to 2021 of Ukraine, each held out of its own baseline. The last is a wildfire.
-    levels: tuple[float, ...] = (0.4, 1.3, 3.8, 30.0)
+    #: Background fires come at these multiples of what is expected, and beside them at these rates, this often, for so
+    #: many days. Fitted to the years 2019 to 2021 of Ukraine, each held out of its own baseline. The last stands for
+    #: what no season expects: a wildfire, a peat bog, a tip.
+    levels: tuple[float, ...] = (0.4, 1.3, 3.8, 1.0)
+    others: tuple[float, ...] = (0.0, 0.0, 0.0, 0.5)
     weights: tuple[float, ...] = (0.535, 0.4, 0.065, 0.001)
     level_days: tuple[float, ...] = (30.0, 30.0, 30.0, 10.0)
     #: How strongly neighbours and the sector of the line pull (power), how far they reach (km), and for how long
@@ -72,7 +76,7 @@ _REGION_KM, _REGION_DAYS, _REGION_DOUBT, _TOGETHER = 90.0, 2.5, 3.0, 2.0
 _DARK, _BRIGHT = 0.1, 3.0
 #: More fires than this in a cell and period are one event that tells no more.
 _MOST_FIRES = 8.0
-#: Each look takes the pull of the surroundings this much farther than it leads: five looks then come to where twenty do.
+#: Each look takes the pull of the surroundings so much farther than it leads: five looks then come to where twenty do.
 _AHEAD = 1.7
 #: No period begins activity for certain.
 _MOST_ONSET = 0.9
@@ -108,10 +112,9 @@ def the_chain(assumed: Assumed, background_years: float) -> Chain:
     doubt = (1.0 + 1.0 / max(background_years, 0.5)) / (1.0 + 1.0 / 7.0)
     levels = np.array(assumed.levels)
     weights = np.array(assumed.weights) * np.where(levels > 2.0, doubt, 1.0)
-    per_day = PERIOD_DAYS * np.array([assumed.moves_a_day, 1.0 / assumed.lasts_days])
-    move, end = 1.0 - np.exp(-per_day)
-    stay = np.array(assumed.level_days) / PERIOD_DAYS
-    return chain(levels, weights, stay, np.array(assumed.rates), np.array(assumed.starts), move, end)
+    quiet = Quiet(levels, np.array(assumed.others), weights, np.array(assumed.level_days) / PERIOD_DAYS)
+    move = 1.0 - np.exp(-PERIOD_DAYS * assumed.moves_a_day)
+    return chain(quiet, np.array(assumed.rates), np.array(assumed.starts), move)
 
 
 def odds(line_km: Floats, assumed: Assumed) -> Floats:
@@ -122,6 +125,13 @@ def odds(line_km: Floats, assumed: Assumed) -> Floats:
         + assumed.far_odds
     )
     return np.where(np.isfinite(line_km), by_distance, assumed.no_line_odds)
+
+
+def ends(line_km: Floats, assumed: Assumed) -> Floats:
+    """Probability that activity ends within a period, by its distance from the line."""
+    at_front = np.where(np.isfinite(line_km), np.exp(-line_km / assumed.rear_km), 1.0)
+    lasts = assumed.rear_lasts_days + (assumed.lasts_days - assumed.rear_lasts_days) * at_front
+    return np.asarray(1.0 - np.exp(-PERIOD_DAYS / lasts))
 
 
 def _rate(scene: Scene, rows: Ints, columns: Ints) -> Floats:
@@ -145,14 +155,16 @@ def settled(stage: "Stage", by_day: Floats) -> Found:
     mine = np.ascontiguousarray(fires[:, near])
     for _ in range(stage.assumed.settlings - 1):
         expected, watched = stage.exposure(stage.region(busy, by_day), near)
-        active = smooth(mine, expected, watched, _shifted(stage.onset[:, near], shift), made).sum(axis=1)
+        onset = _shifted(stage.onset[:, near], shift)
+        active = smooth(mine, expected, watched, onset, stage.end[:, near], made).sum(axis=1)
         busy[:, near] = active
         shift += _AHEAD * (stage.coupled(active) - shift)
     region = stage.region(busy, by_day)
     onset = stage.onset.copy()
     onset[:, near] = _shifted(onset[:, near], shift)
     seen = np.unique(stage.cell)
-    active = smooth(np.ascontiguousarray(fires[:, seen]), *stage.exposure(region, seen), onset[:, seen], made)
+    expected, watched = stage.exposure(region, seen)
+    active = smooth(np.ascontiguousarray(fires[:, seen]), expected, watched, onset[:, seen], stage.end[:, seen], made)
     here = unpooled_at(region, BLOCK, scene.day, scene.row, scene.column)
     at = np.ascontiguousarray(active[stage.period, :, np.searchsorted(seen, stage.cell)])
     return Found(at, here * stage.season, np.minimum(here, _BRIGHT))
@@ -162,13 +174,13 @@ def online(stage: "Stage", by_day: Floats, by_pass: Floats) -> Found:
     """What could be said of each detection when it was made; `by_pass` is what it counts for before its day is over."""
     scene, made = stage.scene, stage.chain
     memory, fires = _Memory(stage, by_day), stage.counted(by_day)
-    active, here = np.zeros((len(scene.row), len(made.rate))), np.ones(len(scene.row))
+    active, here = np.zeros((len(scene.row), len(made.start))), np.ones(len(scene.row))
     starts = np.searchsorted(scene.day, np.arange(0, (scene.periods + 1) * PERIOD_DAYS, PERIOD_DAYS))
-    states = begin(stage.onset_online[0], made)
-    busy = states[len(made.level) :].sum(axis=0)
+    states = begin(stage.onset_online[0], stage.end[0], made)
+    busy = states[len(made.weight) :].sum(axis=0)
     for t in range(scene.periods):
         if t:
-            states = advance(states, _shifted(stage.onset_online[t], memory.coupled(busy, t)), made)
+            states = advance(states, _shifted(stage.onset_online[t], memory.coupled(busy, t)), stage.end[t], made)
         mine = slice(starts[t], starts[t + 1])
         before, yesterday, whole = memory.days(t, busy, mine)
         place = scene.row[mine], scene.column[mine]
@@ -187,7 +199,7 @@ def online(stage: "Stage", by_day: Floats, by_pass: Floats) -> Found:
         )
         region = unpooled(whole[None], BLOCK, stage.rows, stage.columns)[0]
         states = absorb(states, fires[t], stage.rate[t] * region, np.minimum(region, _BRIGHT * PERIOD_DAYS), made)
-        busy = states[len(made.level) :].sum(axis=0)
+        busy = states[len(made.weight) :].sum(axis=0)
     return Found(active, here * stage.season, np.minimum(here, _BRIGHT))
 
 
@@ -214,9 +226,11 @@ class Stage:
         line_km = scene.line_km[:, self.rows, self.columns]
         prior = odds(line_km, assumed)
         confirmed = np.where(np.isfinite(line_km), assumed.unconfirmed, 1.0)
+        end = ends(line_km, assumed)
         # onset / (onset + end) is the share of active cells when nothing is known
-        self.onset = np.minimum(prior * self.chain.end, _MOST_ONSET)[scene.line]
-        self.onset_online = np.minimum(prior * confirmed * self.chain.end, _MOST_ONSET)[scene.line]
+        self.end = end[scene.line]
+        self.onset = np.minimum(prior * end, _MOST_ONSET)[scene.line]
+        self.onset_online = np.minimum(prior * confirmed * end, _MOST_ONSET)[scene.line]
         counting = np.where(np.isfinite(line_km), np.exp(-line_km / assumed.count_km), 1.0)
         self.counting = counting[scene.line]
         self.near = np.flatnonzero(self.counting.max(axis=0, initial=0.0) > _COUNTS)
@@ -228,7 +242,7 @@ class Stage:
         self.box = tuple(
             (int(v.min()) * BLOCK, (int(v.max()) + 2) * BLOCK) if len(v) else (0, 0) for v in (rows, columns)
         )
-        share = self.onset[:, self.near] / (self.onset[:, self.near] + self.chain.end)
+        share = (self.onset / (self.onset + self.end))[:, self.near]
         self.surroundings = [self._around(values) for values in (share * self.counts, self.counts)]
 
     def counted(self, by_day: Floats) -> Floats:
@@ -316,7 +330,7 @@ class _Memory:
         blocks = stage.grid.rows // BLOCK, stage.grid.columns // BLOCK
         self.found, self.due, self.region = np.zeros(blocks), np.zeros(blocks), np.ones(blocks)
         self.sector = np.zeros((3, *blocks))
-        self.prior = stage.onset_online / (stage.onset_online + stage.chain.end)
+        self.prior = stage.onset_online / (stage.onset_online + stage.end)
 
     def days(self, t: int, busy: Floats, mine: slice) -> tuple[Floats, Floats, Floats]:
         """Of each day of the period: how much had burnt in it before, and the region as of the evening before;

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from truceline.fuse.activity import ASSUMED, Assumed, Found, Scene, Stage, odds, online, settled
 from truceline.fuse.background import FIRE_M, PERIOD_DAYS, Background, Grid
-from truceline.kernels.activity import Chain, chain, share
+from truceline.kernels.activity import Chain, Quiet, chain, share
 from truceline.kernels.fires import Marks, fresh, occupied
 
 Floats = npt.NDArray[np.float64]
@@ -173,15 +173,9 @@ def _bounded(p: Floats) -> Floats:
 
 def _line_alone(prior: Floats, assumed: Assumed) -> Floats:
     """(steps, n) where no background speaks: all that may burn, and the odds by distance."""
-    anything = chain(
-        np.array(_ANY_LEVELS),
-        np.ones(len(_ANY_LEVELS)),
-        np.ones(len(_ANY_LEVELS)),
-        np.array(assumed.rates),
-        np.array(assumed.starts),
-        0.0,
-        1.0,
-    )
+    any_level = np.array(_ANY_LEVELS)
+    quiet = Quiet(any_level, 0.0 * any_level, 0.0 * any_level + 1.0, 0.0 * any_level + 1.0)
+    anything = chain(quiet, np.array(assumed.rates), np.array(assumed.starts), 0.0)
     p = _share_of(prior, np.full(len(prior), _ANY_RATE), anything)
     return np.tile(_bounded(p), (len(FACTORS), 1))
 

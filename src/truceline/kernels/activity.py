@@ -1,7 +1,8 @@
 """Why fires burn in a cell: a hidden Markov chain over periods of days.
 
-The *quiet* states have the background fires expected there and then, times a level (a week of field burning, a
-wildfire); the *active* ones have that background and a rate of conflict fires beside it. `smooth` sees past and
+The *quiet* states have the background fires expected there and then, times a level (a week of field burning), and
+perhaps a rate of fires that nothing expected (a peat bog, a tip); the *active* ones have the background and a rate of
+conflict fires beside it. `smooth` sees past and
 future; `begin`, `advance` and `absorb`, a period at a time, only the past; `so_far` only the passes up to each
 detection's own; `share` says how much of a fire is then the conflict's.
 """
@@ -22,39 +23,51 @@ _TOGETHER = 128
 
 
 class Chain(NamedTuple):
-    """The states of a cell and how they follow each other. Probabilities are per period."""
+    """The states of a cell, the q quiet ones first, and how they follow each other. Probabilities are per period."""
 
-    level: Floats  # (q,) quiet states: background fires, as a multiple of those expected
-    weight: Floats  # (q,) how often each is met; sums to 1
+    level: Floats  # (q + k,) background fires, as a multiple of those expected
+    rate: Floats  # (q + k,) fires beside those, per cell and day
+    weight: Floats  # (q,) how often each quiet state is met; sums to 1
     leave: Floats  # (q,) probability of leaving it for another quiet state (or for itself)
     enter: Floats  # (q,) where one that leaves goes; sums to 1, and keeps `weight` stationary
-    rate: Floats  # (k,) active states: conflict fires per cell and day
-    start: Floats  # (k,) which of them activity begins in; sums to 1
-    move: float  # probability of moving to the next higher, and to the next lower rate
-    end: float  # probability that activity ends
+    start: Floats  # (k,) which active state activity begins in; sums to 1
+    move: float  # probability of moving to the next higher, and to the next lower active state
 
 
-def chain(level: Floats, weight: Floats, stay: Floats, rate: Floats, start: Floats, move: float, end: float) -> Chain:
-    """A chain from weights that need not sum to 1 and from `stay`, the mean length of quiet states, in periods."""
-    weight = weight / weight.sum()
-    leave = 1.0 - np.exp(-1.0 / stay)
-    return Chain(level, weight, leave, weight * leave / (weight * leave).sum(), rate, start / start.sum(), move, end)
+class Quiet(NamedTuple):
+    """Quiet states: (q,) each."""
+
+    level: Floats
+    rate: Floats
+    weight: Floats  # need not sum to 1
+    periods: Floats  # how long one lasts, on average
+
+
+def chain(quiet: Quiet, rate: Floats, start: Floats, move: float) -> Chain:
+    """A chain of quiet states and of active ones with (k,) rates; `start` need not sum to 1."""
+    weight = quiet.weight / quiet.weight.sum()
+    leave = 1.0 - np.exp(-1.0 / quiet.periods)
+    return Chain(
+        level=np.concatenate([quiet.level, np.ones(len(rate))]),
+        rate=np.concatenate([quiet.rate, rate]),
+        weight=weight,
+        leave=leave,
+        enter=weight * leave / (weight * leave).sum(),
+        start=start / start.sum(),
+        move=move,
+    )
 
 
 @njit(cache=True, error_model="numpy")
 def _weigh(fires, expected, watched, chain, out):  # type: ignore[no-untyped-def]
     """(states, cells) likelihood of the counts of some cells, up to a factor that the states of a cell share."""
-    quiet, active = len(chain.level), len(chain.rate)
-    cells = len(fires)
-    lowest = chain.level[0]
-    for s in range(1, quiet):
-        lowest = min(lowest, chain.level[s])
-    for s in range(quiet + active):
-        level = chain.level[s] if s < quiet else 1.0
-        rate = 0.0 if s < quiet else chain.rate[s - quiet]
+    states, cells = len(chain.level), len(fires)
+    lowest = chain.level.min()
+    for s in range(states):
+        level, rate = chain.level[s] - lowest, chain.rate[s]
         for c in range(cells):
-            # exp(-x) as a series of x / 64, squared six times: to 1e-11, and a loop that the processor does by fours
-            x = min(expected[c] * (level - lowest) + watched[c] * rate, 60.0) / 64.0
+            # exp(-x) as a series of x / 64, squared six times: to 1e-8, and a loop that the processor does by fours
+            x = min(expected[c] * level + watched[c] * rate, 60.0) / 64.0
             y = 1.0 - x * (1.0 - x / 2.0 * (1.0 - x / 3.0 * (1.0 - x / 4.0 * (1.0 - x / 5.0 * (1.0 - x / 6.0)))))
             y = y * y
             y = y * y
@@ -64,18 +77,18 @@ def _weigh(fires, expected, watched, chain, out):  # type: ignore[no-untyped-def
             out[s, c] = y * y
     for c in range(cells):
         if fires[c] > 0.0:
-            most = 0.0
-            for s in range(quiet + active):
-                most = max(most, expected[c] * chain.level[s] if s < quiet else expected[c] + watched[c] * chain.rate[s - quiet])
-            for s in range(quiet + active):
-                due = expected[c] * chain.level[s] if s < quiet else expected[c] + watched[c] * chain.rate[s - quiet]
-                out[s, c] *= math.exp(fires[c] * math.log(max(due, 1e-12) / max(most, 1e-12)))
+            most = 1e-12
+            for s in range(states):
+                most = max(most, expected[c] * chain.level[s] + watched[c] * chain.rate[s])
+            for s in range(states):
+                due = max(expected[c] * chain.level[s] + watched[c] * chain.rate[s], 1e-12)
+                out[s, c] *= math.exp(fires[c] * math.log(due / most))
 
 
 @njit(cache=True, error_model="numpy")
-def _step(now, onset, chain, out):  # type: ignore[no-untyped-def]
-    """The states a period later, (states, cells); `onset` is the probability that activity begins."""
-    quiet, active, cells = len(chain.level), len(chain.rate), now.shape[1]
+def _step(now, onset, end, chain, out):  # type: ignore[no-untyped-def]
+    """The states a period later, (states, cells); with `onset` activity begins, with `end` it ends."""
+    quiet, active, cells = len(chain.weight), len(chain.start), now.shape[1]
     still, moving, busy = np.zeros(cells), np.zeros(cells), np.zeros(cells)
     for s in range(quiet):
         leave = chain.leave[s]
@@ -86,22 +99,22 @@ def _step(now, onset, chain, out):  # type: ignore[no-untyped-def]
         for c in range(cells):
             busy[c] += now[quiet + s, c]
     for s in range(quiet):
-        kept, enter, back = 1.0 - chain.leave[s], chain.enter[s], chain.end * chain.weight[s]
+        kept, enter, weight = 1.0 - chain.leave[s], chain.enter[s], chain.weight[s]
         for c in range(cells):
-            out[s, c] = (1.0 - onset[c]) * (kept * now[s, c] + enter * moving[c]) + back * busy[c]
+            out[s, c] = (1.0 - onset[c]) * (kept * now[s, c] + enter * moving[c]) + end[c] * weight * busy[c]
     for s in range(active):
         # a rate at either end moves one way only: the other neighbour is then itself
         below, above = quiet + max(s - 1, 0), quiet + min(s + 1, active - 1)
-        kept, start, here = 1.0 - chain.end, chain.start[s], quiet + s
+        start, here = chain.start[s], quiet + s
         for c in range(cells):
             stay = now[here, c] + chain.move * (now[below, c] + now[above, c] - 2.0 * now[here, c])
-            out[here, c] = kept * stay + onset[c] * start * still[c]
+            out[here, c] = (1.0 - end[c]) * stay + onset[c] * start * still[c]
 
 
 @njit(cache=True, error_model="numpy")
-def _back(weighed, onset, chain, out):  # type: ignore[no-untyped-def]
+def _back(weighed, onset, end, chain, out):  # type: ignore[no-untyped-def]
     """How likely what follows is, given the states of the period before: (states, cells) from those of this one."""
-    quiet, active, cells = len(chain.level), len(chain.rate), weighed.shape[1]
+    quiet, active, cells = len(chain.weight), len(chain.start), weighed.shape[1]
     quieter, entered, begun = np.zeros(cells), np.zeros(cells), np.zeros(cells)
     for s in range(quiet):
         weight, enter = chain.weight[s], chain.enter[s]
@@ -121,7 +134,7 @@ def _back(weighed, onset, chain, out):  # type: ignore[no-untyped-def]
         below, above, here = quiet + max(s - 1, 0), quiet + min(s + 1, active - 1), quiet + s
         for c in range(cells):
             stay = weighed[here, c] + chain.move * (weighed[below, c] + weighed[above, c] - 2.0 * weighed[here, c])
-            out[here, c] = (1.0 - chain.end) * stay + chain.end * quieter[c]
+            out[here, c] = (1.0 - end[c]) * stay + end[c] * quieter[c]
 
 
 @njit(cache=True, error_model="numpy")
@@ -139,24 +152,24 @@ def _whole(states):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def begin(onset: Floats, chain: Chain) -> Floats:
-    """(q + k, c) states before anything was seen, from (c,) probabilities of onset: as if they had held for ever."""
-    quiet = len(chain.level)
-    out = np.zeros((quiet + len(chain.rate), len(onset)))
+def begin(onset: Floats, end: Floats, chain: Chain) -> Floats:
+    """(q + k, c) states before anything was seen, from (c,) probabilities that activity begins and ends."""
+    quiet = len(chain.weight)
+    out = np.empty((len(chain.level), len(onset)))
     for c in range(len(onset)):
-        busy = onset[c] / (onset[c] + chain.end)
+        busy = onset[c] / (onset[c] + end[c])
         for s in range(quiet):
             out[s, c] = chain.weight[s] * (1.0 - busy)
-        for s in range(len(chain.rate)):
+        for s in range(len(chain.start)):
             out[quiet + s, c] = chain.start[s] * busy
     return out
 
 
 @njit(cache=True, error_model="numpy")
-def advance(states: Floats, onset: Floats, chain: Chain) -> Floats:
-    """(q + k, c) states a period later, from (q + k, c) states and (c,) probabilities of onset."""
+def advance(states: Floats, onset: Floats, end: Floats, chain: Chain) -> Floats:
+    """(q + k, c) states a period later, from (q + k, c) states and (c,) probabilities that activity begins and ends."""
     out = np.empty(states.shape)
-    _step(states, onset, chain, out)
+    _step(states, onset, end, chain, out)
     return out
 
 
@@ -171,7 +184,7 @@ def absorb(states: Floats, fires: Floats, expected: Floats, watched: Floats, cha
 
 
 @njit(cache=True, error_model="numpy")
-def smooth(fires: Floats, expected: Floats, watched: Floats, onset: Floats, chain: Chain) -> Floats:
+def smooth(fires: Floats, expected: Floats, watched: Floats, onset: Floats, end: Floats, chain: Chain) -> Floats:
     """Probability of each active state in each cell and period, given all periods.
 
     Parameters
@@ -182,8 +195,8 @@ def smooth(fires: Floats, expected: Floats, watched: Floats, onset: Floats, chai
         Background fires expected, > 0 where anything was watched.
     watched : (t, c) float64
         Days on which a conflict fire would have been seen, in effect; 0 says nothing either way.
-    onset : (t, c) float64
-        Probability that activity begins with the period, in (0, 1).
+    onset, end : (t, c) float64
+        Probability that activity begins, and that it ends, with the period, in (0, 1).
     chain : Chain
 
     Returns
@@ -192,28 +205,28 @@ def smooth(fires: Floats, expected: Floats, watched: Floats, onset: Floats, chai
         Their sum over k is the probability that the cell is active.
     """
     periods, cells = fires.shape
-    quiet, active = len(chain.level), len(chain.rate)
-    out = np.empty((periods, active, cells))
+    quiet, states = len(chain.weight), len(chain.level)
+    out = np.empty((periods, states - quiet, cells))
     for first in range(0, cells, _TOGETHER):
         width = min(_TOGETHER, cells - first)
         rows = slice(first, first + width)
-        forward = np.empty((periods, quiet + active, width))
-        likely = np.empty((periods, quiet + active, width))
+        forward = np.empty((periods, states, width))
+        likely = np.empty((periods, states, width))
         for t in range(periods):
             _weigh(fires[t, rows], expected[t, rows], watched[t, rows], chain, likely[t])
             if t == 0:
-                forward[0] = begin(onset[0, rows], chain)
+                forward[0] = begin(onset[0, rows], end[0, rows], chain)
             else:
-                _step(forward[t - 1], onset[t, rows], chain, forward[t])
+                _step(forward[t - 1], onset[t, rows], end[t, rows], chain, forward[t])
             forward[t] *= likely[t]
             _whole(forward[t])
-        later = np.ones((quiet + active, width))
+        later = np.ones((states, width))
         for t in range(periods - 1, -1, -1):
             both = forward[t] * later
             _whole(both)
             out[t, :, rows] = both[quiet:]
             likely[t] *= later
-            _back(likely[t], onset[t, rows], chain, later)
+            _back(likely[t], onset[t, rows], end[t, rows], chain, later)
             _whole(later)
     return out
 
@@ -247,7 +260,7 @@ def so_far(
     -------
     (n, k) float64
     """
-    cells, quiet, active = states.shape[1], len(chain.level), len(chain.rate)
+    cells, quiet, active = states.shape[1], len(chain.weight), len(chain.start)
     out = np.zeros((len(cell), active))
     # fires of the days before, and of today's passes, in each cell; `today` belongs to the day in `dated`
     before, today, whole = np.zeros(cells), np.zeros(cells), np.zeros(cells)
@@ -300,8 +313,9 @@ def share(active: Floats, expected: Floats, watched: Floats, heat: Floats, chain
     """
     out = np.zeros(len(expected))
     for i in range(len(expected)):
-        for k in range(len(chain.rate)):
-            ours = watched[i] * chain.rate[k]
-            for q in range(len(chain.level)):
-                out[i] += active[i, k] * chain.weight[q] * ours / (ours + expected[i] * chain.level[q] + heat[i])
+        for k in range(len(chain.start)):
+            ours = watched[i] * chain.rate[len(chain.weight) + k]
+            for q in range(len(chain.weight)):
+                others = expected[i] * chain.level[q] + watched[i] * chain.rate[q] + heat[i]
+                out[i] += active[i, k] * chain.weight[q] * ours / (ours + others)
     return out
