@@ -1,0 +1,291 @@
+"""The tracker: detections pushed in, tracks kept, and what can no longer change handed out.
+
+Rows are taken in by event time, in slices; of the newest slice only when a later one has begun or the caller says it
+is whole. What a late row changes is worked out again from the checkpoint before it, so the settled result is that of
+rows in order. Rows later than `lateness_s` are not taken, and told. Memory is that of the live tracks, of the window
+of lateness and of what has been settled and not fetched.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from truceline.frame import Frame
+from truceline.fuse import tracker_state
+from truceline.fuse.detections import Detections, Floats, Ints, from_observations
+from truceline.fuse.motion import MOTIONS, Looks, Motion, parameters
+from truceline.fuse.tracker_state import Segment, Settled, Settling, fitting, fresh
+from truceline.kernels import gate as g
+from truceline.kernels import sweep
+from truceline.kernels import tracks as t
+from truceline.kernels.order import in_order, runs_before
+
+#: What became of a row of a step: in the picture (or waiting for its slice to be whole), there already, or later than
+#: the lateness allows.
+TAKEN, DUPLICATE, LATE, UNUSABLE = range(4)
+_CHUNK = 65_536  # rows worked at a time: their points take 12 MB
+_LEAST_BETWEEN_CHECKPOINTS = 4096
+
+
+class Snapshot(NamedTuple):
+    """Confirmed tracks as expected at one moment; provisional."""
+
+    at_s: float
+    serial: Ints
+    track: Ints  # (n, 2) the id: of its first observation
+    kind: Ints  # index of motion.CLASSES
+    identity: Ints  # code, 0: none
+    state: Floats  # (n, 4) east, north, speed east, speed north
+    covariance: Floats  # (n, 10) as in kernels.motion
+    alt_m: Floats
+    p_manoeuvre: Floats
+
+
+class Tracker:
+    """Tracks of moving objects from any mix of sensors.
+
+    Parameters
+    ----------
+    frame
+        The plane positions are in.
+    motions
+        Parameters of classes that differ from `motion.MOTIONS`.
+    looks
+        How sensors look, by their code, where that is known: tracks end, and beginnings are dropped, by the looks
+        that found nothing instead of by the clock.
+    lateness_s
+        How late a row may come and still change the picture, event time.
+    slice_s
+        Length of a slice: what one sensor sees in one is at most one detection of each object.
+    gate_sigmas
+        How far from where it is expected a track looks for its detection.
+    """
+
+    def __init__(
+        self,
+        frame: Frame,
+        motions: Mapping[str, Motion] = MOTIONS,
+        looks: Mapping[int, Looks] | None = None,
+        lateness_s: float = 120.0,
+        slice_s: float = 1.0,
+        gate_sigmas: float = 4.5,
+    ) -> None:
+        self.frame = frame
+        self.lateness_s = lateness_s
+        self.left_out: dict[str, int] = {}
+        self._parameters = parameters(motions)
+        self._sensors = np.array([tuple(v) for _, v in sorted((looks or {}).items())], np.float64).reshape(-1, 5)
+        self._sensors[:, 1] = np.log1p(-self._sensors[:, 1])
+        self._settings = np.zeros(t.SETTINGS)
+        self._settings[t.SLICE_S], self._settings[t.GATE] = slice_s, gate_sigmas
+        self._settings[t.SWEEP_S] = slice_s
+        self._settings[t.BESIDE_EVERY_S], self._settings[t.BESIDE_FOR_S] = 30.0, 60.0
+        self._settings[t.GONE_LOG], self._settings[t.GONE_TENTATIVE_LOG] = np.log(1e-3), np.log(1.1e-2)
+        self._live = fresh()
+        self._segments: deque[Segment] = deque()
+        self._waiting = Detections(np.empty((0, 12)), np.empty((0, 6), np.int64))
+        self._settling = Settling()
+        self._since_checkpoint, self._checkpoint_s = 0, -np.inf
+
+    @property
+    def head_s(self) -> float:
+        """End of the newest slice worked, event time; -inf before the first."""
+        return self._segments[-1].last_s if self._segments else self._settling.head_s
+
+    def step(self, batch: Detections | pa.Table, whole: bool = False) -> npt.NDArray[np.int8]:
+        """Take rows in, in any order.
+
+        Parameters
+        ----------
+        batch
+            Detections, or a table of `observation.CORE` with kind fix.
+        whole
+            No more rows of these slices are to come. (If some do, they are late, and taken so.)
+
+        Returns
+        -------
+        (n,) int8
+            What became of each row: `TAKEN`, `DUPLICATE`, `LATE` or `UNUSABLE`; counted in `left_out`.
+        """
+        if isinstance(batch, pa.Table):
+            usable, reasons = from_observations(batch, self.frame)
+            fates = np.full(len(reasons), UNUSABLE, np.int8)
+            fates[reasons == 0] = self.step(usable, whole)
+            self._count("no time, no position or outside the frame", int(np.sum(reasons > 0)))
+            return fates
+        values, keys = batch
+        slice_s = self._settings[t.SLICE_S]
+        fates = np.zeros(len(values), np.int8)
+        if not len(values):
+            return fates
+        head = self.head_s
+        if whole and not len(self._waiting.values) and in_order(values, keys, slice_s, head):
+            self._run(values, keys)
+        else:
+            self._mixed(batch, whole, head, fates)
+        self._settle()
+        return fates
+
+    def flush(self) -> None:
+        """Work what waits: no more rows are to come of any slice so far."""
+        waiting, self._waiting = self._waiting, self._waiting.rows(slice(0, 0))
+        if len(waiting.values):
+            self._run(*waiting)
+        self._settle()
+
+    def finish(self) -> None:
+        """End of all rows: everything is settled."""
+        self.flush()
+        while self._segments:
+            self._settling.add(self._segments.popleft())
+
+    def settled(self) -> Settled:
+        """What no row within the lateness can change any more, since the last call: points of confirmed tracks."""
+        return self._settling.taken(self._live)
+
+    def snapshot(self, at_s: float | None = None) -> Snapshot:
+        """The confirmed tracks, expected at a moment: by default that of the newest row worked."""
+        live = self._live
+        if at_s is None:
+            at_s = float(self._segments[-1].values[-1, g.AT]) if self._segments else self._settling.newest_s
+        n = int(live.counts[t.LIVE])
+        out, keys = np.empty((n, 16)), np.empty((n, 6), np.int64)
+        n = sweep.seen_at(live, at_s, self._parameters, self._sensors, np.log(1.01e-3), out, keys)
+        out, keys = out[:n], keys[:n]
+        return Snapshot(
+            at_s, keys[:, 0], keys[:, 1:3], keys[:, 3], keys[:, 4], out[:, :4], out[:, 4:14], out[:, 14], out[:, 15]
+        )
+
+    def state(self) -> bytes:
+        """Everything, to go on from with `restore`."""
+        raise NotImplementedError
+
+    def _count(self, why: str, rows: int) -> None:
+        if rows:
+            self.left_out[why] = self.left_out.get(why, 0) + rows
+
+    def _mixed(self, batch: Detections, whole: bool, head: float, fates: npt.NDArray[np.int8]) -> None:
+        """Rows out of order, or of slices that are not whole."""
+        slice_s = self._settings[t.SLICE_S]
+        rows = np.arange(len(fates))
+        fates[~np.isfinite(batch.values[:, : g.AT_SIGMA]).all(axis=1)] = UNUSABLE
+        begins = np.floor(batch.values[:, g.AT] / slice_s) * slice_s
+        if head > -np.inf:
+            fates[(fates == TAKEN) & (begins < head - slice_s - self.lateness_s)] = LATE
+            before = rows[(fates == TAKEN) & (begins < head)]
+            if len(before):
+                known = np.concatenate([s.keys[:, :2] for s in self._segments] or [np.empty((0, 2), np.int64)])
+                fates[before[_among(batch.keys[before, :2], known)]] = DUPLICATE
+        taken = rows[fates == TAKEN]
+        merged = Detections(
+            np.concatenate([self._waiting.values, batch.values[taken]]),
+            np.concatenate([self._waiting.keys, batch.keys[taken]]),
+        )
+        order, repeats = _sorted(merged, slice_s)
+        fates[taken[repeats[repeats >= len(self._waiting.values)] - len(self._waiting.values)]] = DUPLICATE
+        self._count("later than the lateness allows", int(np.sum(fates == LATE)))
+        self._count("seen before", int(np.sum(fates == DUPLICATE)))
+        self._count("no time or position", int(np.sum(fates == UNUSABLE)))
+        merged = merged.rows(order)
+        if not len(order):
+            return
+        begins = np.floor(merged.values[:, g.AT] / slice_s) * slice_s
+        ready = len(begins) if whole else int(np.searchsorted(begins, begins[-1]))
+        self._waiting = merged.rows(slice(ready, None))
+        if not ready:
+            return
+        if begins[0] < head:
+            merged = self._back(begins[0], merged.rows(slice(0, ready)))
+            ready = len(merged.values)
+        self._run(merged.values[:ready], merged.keys[:ready])
+
+    def _back(self, to_s: float, late: Detections) -> Detections:
+        """Go back to the last checkpoint before a slice; the rows since then and the late ones, in order."""
+        undone: list[Segment] = []
+        while self._segments:
+            undone.append(self._segments.pop())
+            if undone[-1].before is not None and (not self._segments or self._segments[-1].last_s <= to_s):
+                break
+        checkpoint = undone[-1].before
+        assert checkpoint is not None  # the first segment has one
+        self._live = checkpoint
+        self._since_checkpoint, self._checkpoint_s = 1 << 60, -np.inf  # the checkpoint is in use: the next is new
+        merged = Detections(
+            np.concatenate([*(s.values for s in reversed(undone)), late.values]),
+            np.concatenate([*(s.keys for s in reversed(undone)), late.keys]),
+        )
+        return merged.rows(_sorted(merged, self._settings[t.SLICE_S])[0])
+
+    def _run(self, values: Floats, keys: Ints) -> None:
+        """Work rows in order, whole slices, none before the head."""
+        n, slice_s = len(values), self._settings[t.SLICE_S]
+        for low, high in runs_before(values, slice_s, _CHUNK) if n > _CHUNK else [(0, n)]:
+            part, part_keys = values[low:high], keys[low:high]
+            live = self._live = fitting(self._live, high - low)
+            first = float(np.floor(part[0, g.AT] / slice_s) * slice_s)
+            before = None
+            if self.lateness_s > 0 and (
+                self._since_checkpoint >= max(_LEAST_BETWEEN_CHECKPOINTS, 2 * int(live.counts[t.LIVE]))
+                or first - self._checkpoint_s >= self.lateness_s / 2
+                or not self._segments
+            ):
+                before = tracker_state.copied(live)
+                self._since_checkpoint, self._checkpoint_s = 0, first
+            serials, points = np.empty((high - low, 3), np.int64), np.empty((high - low, t.POINT))
+            events = np.empty((2 * (high - low) + int(live.counts[t.LIVE]) + 8, 4), np.int64)
+            count = sweep.advance(
+                live, part, part_keys, self._parameters, self._sensors, self._settings, serials, points, events
+            )
+            last = float(np.floor(part[-1, g.AT] / slice_s) * slice_s) + slice_s
+            self._segments.append(Segment(part, part_keys, serials, points, events[:count].copy(), first, last, before))
+            self._since_checkpoint += high - low
+
+    def _settle(self) -> None:
+        """Hand over the segments that no late row can reach: those before the last checkpoint that is old enough."""
+        segments = self._segments
+        if not segments:
+            return
+        if self.lateness_s <= 0:
+            while segments:
+                self._settling.add(segments.popleft())
+            return
+        mark = segments[-1].last_s - self._settings[t.SLICE_S] - self.lateness_s
+        if segments[0].last_s > mark:
+            return
+        keep = 0
+        for k in range(1, len(segments)):
+            if segments[k - 1].last_s > mark:
+                break
+            if segments[k].before is not None:
+                keep = k
+        for _ in range(keep):
+            self._settling.add(segments.popleft())
+
+
+def _among(ids: Ints, known: Ints) -> npt.NDArray[np.bool_]:
+    """Of each id whether it is among known ones."""
+    near = np.isin(known[:, 0], ids[:, 0])
+    pairs = set(map(bytes, known[near]))
+    return np.array([bytes(row) in pairs for row in ids], np.bool_) if pairs else np.zeros(len(ids), np.bool_)
+
+
+def _sorted(rows: Detections, slice_s: float) -> tuple[Ints, Ints]:
+    """The order of slice, sensor, time and id, without repeats of an id at one time; and the rows left out."""
+    values, keys = rows
+    at = values[:, g.AT]
+    order = np.lexsort((keys[:, g.ID_1], keys[:, g.ID_0], at, keys[:, g.SENSOR], np.floor(at / slice_s)))
+    if len(order) < 2:
+        return order, order[:0]
+    same = (keys[order[1:], :3] == keys[order[:-1], :3]).all(axis=1) & (at[order[1:]] == at[order[:-1]])
+    return order[np.append(True, ~same)], order[np.append(False, same)]
+
+
+def sensor_codes(words: Sequence[str]) -> Ints:
+    """The codes of sensors' names, as `Tracker` takes them in `looks`."""
+    from truceline.fuse.detections import codes
+
+    return codes(pa.array(words, pa.string()))

@@ -1,0 +1,315 @@
+"""How an object moves: two models in parallel (IMM), steady and manoeuvring, and its altitude beside them.
+
+Each model is a velocity that forgets itself at a rate `decay` (per second; 0 is constant velocity) and is driven
+by white accelerations of density `q` (m2/s3): an integrated Ornstein-Uhlenbeck process. Its speed has the standard
+deviation sqrt(q / (2 decay)) per axis in the long run, so that an hour without a fix spreads a ship over where ships
+get in an hour, and not over the sea. Between the models an object changes as a Markov chain in continuous time.
+
+A state is a row of `STATE` numbers. A covariance of (east, north, speed east, speed north) is written as ten:
+    ee, en, nn,  e·ve, e·vn, n·ve, n·vn,  ve·ve, ve·vn, vn·vn
+"""
+
+import numpy as np
+from numba import njit
+
+# columns of a state
+AT, P_MANOEUVRE = 0, 1
+BOTH = 2  # 14: mean and covariance of both models together
+STEADY = 16  # 14
+MANOEUVRING = 30  # 14
+ALT = 44  # altitude, climb, their variances and covariance (3), time of it; NaN: unknown
+BORN, SCORE, IDENTIFIED, BESIDE_SINCE = 50, 51, 52, 53
+STATE = 54
+_SPARE = ALT  # beyond the models, in the room for a row
+WORK = ALT + 14
+_LOG_2_PI = float(np.log(2.0 * np.pi))
+
+# columns of a class's parameters
+Q, DECAY, Q_MANOEUVRE, DECAY_MANOEUVRE, BEGINS, ENDS = 0, 1, 2, 3, 4, 5
+SPEED_SIGMA, SPEED_MOST, SILENCE, SILENCE_TENTATIVE, HITS = 6, 7, 8, 9, 10
+CLIMB_Q, CLIMB_SIGMA, QUIET = 11, 12, 13
+PARAMETERS = 14
+
+# columns of coefficients over a time step: time step and class they hold for, then per model: decay of the velocity,
+# gain of the position, the noise added to position, both, velocity; then the chance to begin, and to end, manoeuvring
+COEFFICIENTS = 14
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def _noise(dt, q, decay, out, at):  # type: ignore[no-untyped-def]
+    x, step = decay * dt, abs(dt)
+    if abs(x) < 0.02:  # the closed form cancels; the series is good to 1e-6
+        out[at] = 1.0 - x + x * x / 2
+        out[at + 1] = dt * (1.0 - x / 2 + x * x / 6)
+        x = abs(x)
+        out[at + 2] = q * step**3 * (1.0 / 3 - x / 4 + 7 * x * x / 60)
+        out[at + 3] = q * dt * step * (0.5 - x / 2 + 7 * x * x / 24)
+        out[at + 4] = q * step * (1.0 - x + 2 * x * x / 3)
+        return
+    f = np.exp(-x)
+    out[at] = f
+    out[at + 1] = (1.0 - f) / decay
+    out[at + 2] = q / (decay * decay) * (dt - 2.0 * (1.0 - f) / decay + (1.0 - f * f) / (2.0 * decay))
+    out[at + 3] = q * (1.0 - f) ** 2 / (2.0 * decay * decay)
+    out[at + 4] = q * (1.0 - f * f) / (2.0 * decay)
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def coefficients(dt, kind, parameters, out):  # type: ignore[no-untyped-def]
+    """Fill `out` for a time step of `dt` seconds and class `kind`, unless it holds for them already.
+
+    Steps may be negative by up to a slice (a fix of another sensor, a moment earlier): noise still grows.
+    """
+    if out[0] == dt and out[1] == kind:
+        return
+    out[0], out[1] = dt, kind
+    _noise(dt, parameters[kind, Q], parameters[kind, DECAY], out, 2)
+    _noise(dt, parameters[kind, Q_MANOEUVRE], parameters[kind, DECAY_MANOEUVRE], out, 7)
+    begins, ends = parameters[kind, BEGINS], parameters[kind, ENDS]
+    changed = (1.0 - np.exp(-(begins + ends) * abs(dt))) / (begins + ends)
+    out[12], out[13] = begins * changed, ends * changed
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def expected(states, i, c, out):  # type: ignore[no-untyped-def]
+    """Where an object is after the step of `c`: position, velocity, their covariance, both models together.
+
+    `out` (14,) as at `BOTH`. Of the gate and of pictures; the update mixes the models first.
+    """
+    m = states[i, P_MANOEUVRE]
+    m += (1.0 - m) * c[12] - m * c[13]
+    f, g = c[2] + m * (c[7] - c[2]), c[3] + m * (c[8] - c[3])
+    b = BOTH
+    out[0] = states[i, b] + g * states[i, b + 2]
+    out[1] = states[i, b + 1] + g * states[i, b + 3]
+    out[2] = f * states[i, b + 2]
+    out[3] = f * states[i, b + 3]
+    pv_ee, pv_en, pv_ne, pv_nn = states[i, b + 7], states[i, b + 8], states[i, b + 9], states[i, b + 10]
+    vv_ee, vv_en, vv_nn = states[i, b + 11], states[i, b + 12], states[i, b + 13]
+    qp, qc, qv = c[4] + m * (c[9] - c[4]), c[5] + m * (c[10] - c[5]), c[6] + m * (c[11] - c[6])
+    out[4] = states[i, b + 4] + g * (2.0 * pv_ee + g * vv_ee) + qp
+    out[5] = states[i, b + 5] + g * (pv_en + pv_ne + g * vv_en)
+    out[6] = states[i, b + 6] + g * (2.0 * pv_nn + g * vv_nn) + qp
+    out[7] = f * (pv_ee + g * vv_ee) + qc
+    out[8] = f * (pv_en + g * vv_en)
+    out[9] = f * (pv_ne + g * vv_en)
+    out[10] = f * (pv_nn + g * vv_nn) + qc
+    out[11] = f * f * vv_ee + qv
+    out[12] = f * f * vv_en
+    out[13] = f * f * vv_nn + qv
+
+
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+def _predict(s, b, f, g, qp, qc, qv):  # type: ignore[no-untyped-def]
+    """One model's mean and covariance at s[b:b+14] a step later, in place."""
+    s[b] += g * s[b + 2]
+    s[b + 1] += g * s[b + 3]
+    s[b + 2] *= f
+    s[b + 3] *= f
+    pv_ee, pv_en, pv_ne, pv_nn = s[b + 7], s[b + 8], s[b + 9], s[b + 10]
+    vv_ee, vv_en, vv_nn = s[b + 11], s[b + 12], s[b + 13]
+    s[b + 4] += g * (2.0 * pv_ee + g * vv_ee) + qp
+    s[b + 5] += g * (pv_en + pv_ne + g * vv_en)
+    s[b + 6] += g * (2.0 * pv_nn + g * vv_nn) + qp
+    s[b + 7] = f * (pv_ee + g * vv_ee) + qc
+    s[b + 8] = f * (pv_en + g * vv_en)
+    s[b + 9] = f * (pv_ne + g * vv_en)
+    s[b + 10] = f * (pv_nn + g * vv_nn) + qc
+    s[b + 11] = f * f * vv_ee + qv
+    s[b + 12] = f * f * vv_en
+    s[b + 13] = f * f * vv_nn + qv
+
+
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+def _update(s, b, e, n, r_ee, r_en, r_nn):  # type: ignore[no-untyped-def]
+    """One model's update by a position, in place; how far it was in squared sigmas, and the determinant of S."""
+    s_ee, s_en, s_nn = s[b + 4] + r_ee, s[b + 5] + r_en, s[b + 6] + r_nn
+    determinant = s_ee * s_nn - s_en * s_en
+    i_ee, i_en, i_nn = s_nn / determinant, -s_en / determinant, s_ee / determinant
+    de, dn = e - s[b], n - s[b + 1]
+    # S^-1 r, and gain rows K = P[:, :2] S^-1
+    w_e, w_n = i_ee * de + i_en * dn, i_en * de + i_nn * dn
+    p_ee, p_en, p_nn = s[b + 4], s[b + 5], s[b + 6]
+    a_ee, a_en, a_ne, a_nn = s[b + 7], s[b + 8], s[b + 9], s[b + 10]  # e·ve, e·vn, n·ve, n·vn
+    s[b] += p_ee * w_e + p_en * w_n
+    s[b + 1] += p_en * w_e + p_nn * w_n
+    s[b + 2] += a_ee * w_e + a_ne * w_n
+    s[b + 3] += a_en * w_e + a_nn * w_n
+    k0e, k0n = p_ee * i_ee + p_en * i_en, p_ee * i_en + p_en * i_nn
+    k1e, k1n = p_en * i_ee + p_nn * i_en, p_en * i_en + p_nn * i_nn
+    k2e, k2n = a_ee * i_ee + a_ne * i_en, a_ee * i_en + a_ne * i_nn
+    k3e, k3n = a_en * i_ee + a_nn * i_en, a_en * i_en + a_nn * i_nn
+    # P - K P[:2]; for the position block K R, which stays positive however sharp the fix
+    s[b + 4] = k0e * r_ee + k0n * r_en
+    s[b + 5] = k0e * r_en + k0n * r_nn
+    s[b + 6] = k1e * r_en + k1n * r_nn
+    s[b + 7] = a_ee - (k0e * a_ee + k0n * a_ne)
+    s[b + 8] = a_en - (k0e * a_en + k0n * a_nn)
+    s[b + 9] = a_ne - (k1e * a_ee + k1n * a_ne)
+    s[b + 10] = a_nn - (k1e * a_en + k1n * a_nn)
+    s[b + 11] -= k2e * a_ee + k2n * a_ne
+    s[b + 12] -= k2e * a_en + k2n * a_nn
+    s[b + 13] -= k3e * a_en + k3n * a_nn
+    return w_e * de + w_n * dn, determinant
+
+
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+def _update_speed(s, b, ve, vn, variance):  # type: ignore[no-untyped-def]
+    """One model's update by a velocity of equal error on both axes, in place; as `_update`."""
+    s_ee, s_en, s_nn = s[b + 11] + variance, s[b + 12], s[b + 13] + variance
+    determinant = s_ee * s_nn - s_en * s_en
+    i_ee, i_en, i_nn = s_nn / determinant, -s_en / determinant, s_ee / determinant
+    de, dn = ve - s[b + 2], vn - s[b + 3]
+    w_e, w_n = i_ee * de + i_en * dn, i_en * de + i_nn * dn
+    a_ee, a_en, a_ne, a_nn = s[b + 7], s[b + 8], s[b + 9], s[b + 10]
+    v_ee, v_en, v_nn = s[b + 11], s[b + 12], s[b + 13]
+    s[b] += a_ee * w_e + a_en * w_n
+    s[b + 1] += a_ne * w_e + a_nn * w_n
+    s[b + 2] += v_ee * w_e + v_en * w_n
+    s[b + 3] += v_en * w_e + v_nn * w_n
+    k0e, k0n = a_ee * i_ee + a_en * i_en, a_ee * i_en + a_en * i_nn
+    k1e, k1n = a_ne * i_ee + a_nn * i_en, a_ne * i_en + a_nn * i_nn
+    k2e, k2n = v_ee * i_ee + v_en * i_en, v_ee * i_en + v_en * i_nn
+    k3e, k3n = v_en * i_ee + v_nn * i_en, v_en * i_en + v_nn * i_nn
+    s[b + 4] -= k0e * a_ee + k0n * a_en
+    s[b + 5] -= k0e * a_ne + k0n * a_nn
+    s[b + 6] -= k1e * a_ne + k1n * a_nn
+    # what is left of the rest of a row is its part of R
+    s[b + 7], s[b + 8] = k0e * variance, k0n * variance
+    s[b + 9], s[b + 10] = k1e * variance, k1n * variance
+    s[b + 11], s[b + 12], s[b + 13] = k2e * variance, k2n * variance, k3n * variance
+    return w_e * de + w_n * dn, determinant
+
+
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+def _blend(s, to, a, b, weight):  # type: ignore[no-untyped-def]
+    """The moments of a mixture of the states at s[a] and, by `weight`, s[b], written to s[to] (neither of them)."""
+    d0, d1, d2, d3 = s[b] - s[a], s[b + 1] - s[a + 1], s[b + 2] - s[a + 2], s[b + 3] - s[a + 3]
+    s[to], s[to + 1] = s[a] + weight * d0, s[a + 1] + weight * d1
+    s[to + 2], s[to + 3] = s[a + 2] + weight * d2, s[a + 3] + weight * d3
+    w = (1.0 - weight) * weight
+    f0, f1, f2, f3 = w * d0, w * d1, w * d2, w * d3
+    s[to + 4] = s[a + 4] + weight * (s[b + 4] - s[a + 4]) + f0 * d0
+    s[to + 5] = s[a + 5] + weight * (s[b + 5] - s[a + 5]) + f0 * d1
+    s[to + 6] = s[a + 6] + weight * (s[b + 6] - s[a + 6]) + f1 * d1
+    s[to + 7] = s[a + 7] + weight * (s[b + 7] - s[a + 7]) + f0 * d2
+    s[to + 8] = s[a + 8] + weight * (s[b + 8] - s[a + 8]) + f0 * d3
+    s[to + 9] = s[a + 9] + weight * (s[b + 9] - s[a + 9]) + f1 * d2
+    s[to + 10] = s[a + 10] + weight * (s[b + 10] - s[a + 10]) + f1 * d3
+    s[to + 11] = s[a + 11] + weight * (s[b + 11] - s[a + 11]) + f2 * d2
+    s[to + 12] = s[a + 12] + weight * (s[b + 12] - s[a + 12]) + f2 * d3
+    s[to + 13] = s[a + 13] + weight * (s[b + 13] - s[a + 13]) + f3 * d3
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def follow(states, i, first, c, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance, work):  # type: ignore[no-untyped-def]
+    """One cycle of the IMM over the step of `c`: mix, predict, update, weigh. In place.
+
+    Parameters
+    ----------
+    states : (slots, STATE) float64
+        The object's is row `i`; its time and altitude are left alone.
+    first : bool
+        The object has had one fix: both models begin from what `BOTH` says, so there is nothing to mix.
+    c : (COEFFICIENTS,) float64
+    e, n : float
+        Position seen, metres; with covariance `r_ee, r_en, r_nn`.
+    ve, vn, speed_variance : float
+        Velocity seen; NaN: none.
+    work : (WORK,) float64
+        Room for the row: a view of it would be counted, and counting costs as much as the arithmetic.
+
+    Returns
+    -------
+    float
+        Log of the density of what was seen, given the object; of position alone: per m2.
+
+    References
+    ----------
+    Blom & Bar-Shalom (1988), The interacting multiple model algorithm for systems with Markovian coefficients.
+    """
+    m, begins, ends = states[i, P_MANOEUVRE], c[12], c[13]
+    steady = (1.0 - m) * (1.0 - begins) + m * ends
+    moving = 1.0 - steady
+    if first:
+        for k in range(14):
+            work[STEADY + k] = work[MANOEUVRING + k] = states[i, BOTH + k]
+    else:
+        for k in range(14):
+            work[BOTH + k] = states[i, STEADY + k]
+            work[MANOEUVRING + k] = states[i, MANOEUVRING + k]
+        _blend(work, STEADY, BOTH, MANOEUVRING, m * ends / steady)
+        _blend(work, _SPARE, MANOEUVRING, BOTH, (1.0 - m) * begins / moving)
+        for k in range(14):
+            work[MANOEUVRING + k] = work[_SPARE + k]
+    _predict(work, STEADY, c[2], c[3], c[4], c[5], c[6])
+    _predict(work, MANOEUVRING, c[7], c[8], c[9], c[10], c[11])
+    squared_a, volume_a = _update(work, STEADY, e, n, r_ee, r_en, r_nn)
+    squared_b, volume_b = _update(work, MANOEUVRING, e, n, r_ee, r_en, r_nn)
+    dimensions = 1.0
+    if speed_variance > 0.0:  # False for NaN
+        squared, volume = _update_speed(work, STEADY, ve, vn, speed_variance)
+        squared_a, volume_a = squared_a + squared, volume_a * volume
+        squared, volume = _update_speed(work, MANOEUVRING, ve, vn, speed_variance)
+        squared_b, volume_b = squared_b + squared, volume_b * volume
+        dimensions = 2.0
+    least = min(squared_a, squared_b)
+    a = steady * np.exp(0.5 * (least - squared_a)) / np.sqrt(volume_a)
+    b = moving * np.exp(0.5 * (least - squared_b)) / np.sqrt(volume_b)
+    m = b / (a + b)
+    states[i, P_MANOEUVRE] = m
+    _blend(work, BOTH, STEADY, MANOEUVRING, m)
+    for k in range(BOTH, ALT):
+        states[i, k] = work[k]
+    return np.log(a + b) - 0.5 * least - dimensions * _LOG_2_PI
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def begin(states, i, at, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance, speed_sigma):  # type: ignore[no-untyped-def]
+    """The state after the first fix: there, with the velocity seen, or any up to the class's speeds."""
+    states[i, AT], states[i, BORN], states[i, P_MANOEUVRE] = at, at, 0.5
+    states[i, BOTH], states[i, BOTH + 1] = e, n
+    states[i, BOTH + 4], states[i, BOTH + 5], states[i, BOTH + 6] = r_ee, r_en, r_nn
+    for k in range(7, 11):
+        states[i, BOTH + k] = 0.0
+    known = speed_variance > 0.0
+    variance = speed_variance if known else speed_sigma * speed_sigma
+    states[i, BOTH + 2], states[i, BOTH + 3] = (ve, vn) if known else (0.0, 0.0)
+    states[i, BOTH + 11], states[i, BOTH + 12], states[i, BOTH + 13] = variance, 0.0, variance
+    states[i, ALT] = np.nan
+    states[i, SCORE], states[i, IDENTIFIED], states[i, BESIDE_SINCE] = 0.0, -np.inf, np.nan
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def again(states, i, at, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance, speed_sigma):  # type: ignore[no-untyped-def]
+    """The state of an object that turned up where nobody expected it: its motion begins anew."""
+    alt, born, identified, beside = states[i, ALT], states[i, BORN], states[i, IDENTIFIED], states[i, BESIDE_SINCE]
+    begin(states, i, at, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance, speed_sigma)
+    states[i, ALT], states[i, BORN], states[i, IDENTIFIED], states[i, BESIDE_SINCE] = alt, born, identified, beside
+    for k in range(14):
+        states[i, STEADY + k] = states[i, MANOEUVRING + k] = states[i, BOTH + k]
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def altitude(states, i, at, alt, variance, climb_q, climb_sigma):  # type: ignore[no-untyped-def]
+    """Take an altitude into account, in place: constant climb with white accelerations."""
+    a = ALT
+    if not states[i, a] == states[i, a]:
+        states[i, a], states[i, a + 1], states[i, a + 2], states[i, a + 3], states[i, a + 4] = alt, 0.0, variance, 0.0, climb_sigma * climb_sigma
+        states[i, a + 5] = at
+        return
+    dt = at - states[i, a + 5]
+    step = abs(dt)
+    states[i, a] += dt * states[i, a + 1]
+    states[i, a + 2] += dt * (2.0 * states[i, a + 3] + dt * states[i, a + 4]) + climb_q * step**3 / 3
+    states[i, a + 3] += dt * states[i, a + 4] + climb_q * dt * step / 2
+    # a climb is bounded: what is not seen forgets it
+    states[i, a + 4] = min(states[i, a + 4] + climb_q * step, climb_sigma * climb_sigma)
+    whole = states[i, a + 2] + variance
+    k, kc, r = states[i, a + 2] / whole, states[i, a + 3] / whole, alt - states[i, a]
+    states[i, a] += k * r
+    states[i, a + 1] += kc * r
+    states[i, a + 4] -= kc * states[i, a + 3]
+    states[i, a + 3] *= 1.0 - k
+    states[i, a + 2] *= 1.0 - k
+    states[i, a + 5] = at
