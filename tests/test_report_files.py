@@ -379,12 +379,12 @@ def mission(tmp_path: Path) -> Path:
 
 
 def test_the_second_day_tells_of_what_burns_but_not_of_the_shelling_that_lit_it(mission: Path) -> None:
-    """Chmyrivka was shelled on the 14th and burns on the 15th: a fire then, judged as one; its sources are named."""
+    """Chmyrivka was shelled on the 14th and burns on the 15th: a fire then, no breach anew; its sources are named."""
     paths = [Path(path) for path in daily.report(mission, MADE_AT, formats=("json", "html", "csv", "geojson")).paths]
     report = read(paths[0])
     after = [row for row in report.fires.rows if row.follows]
     assert [row.follows for row in after] == ["explosion of 14 March"]
-    assert all((row.p_breach or 0.0) < 0.5 for row in after)
+    assert all(row.p_conflict > 0.5 and row.p_breach is None for row in after)
     assert [account.kind for account in report.movement] == ["denied"]
     assert [row.observation for row in report.exempt] == ["a helicopter"]
     assert any("7 Repair window" in bullet for bullet in report.summary)

@@ -147,19 +147,27 @@ def settle(
 
 
 @app.command(
-    help_epilogue=examples("truceline report my-mission --day 2023-10-05", "truceline report my-mission --pdf")
+    help_epilogue=examples("truceline report my-mission --day 2023-10-05", "truceline report my-mission --year 2023")
 )
 def report(
     folder: Mission,
     /,
     *,
     day: Annotated[date | None, Parameter(help="The day; else the last with an event.")] = None,
+    year: Annotated[int | None, Parameter(help="Instead of a day: the map and calendar of a year's fires.")] = None,
     pdf: Annotated[bool, Parameter(negative="", help="Write it as PDF too (extra `pdf`).")] = False,
     as_json: Json = False,
 ) -> int:
-    """Write the daily report of the newest edition: HTML, CSV, GeoJSON, JSON."""
-    from truceline import daily, terminal
+    """Write the daily report of the newest edition: HTML, CSV, GeoJSON, JSON; or the page of a year's fires."""
+    from truceline import daily, terminal, yearly
 
+    if year is not None:
+        if day is not None or pdf:
+            raise TrucelineError("--year writes a page of its own: give it without --day and --pdf")
+        with progress() as tell:
+            page = yearly.report(folder, year, progress=tell)
+        out(page.to_dict()) if as_json else terminal.year(page)
+        return DONE
     with progress() as tell:
         written = daily.report(folder, now(), day=day, formats=formats(pdf), progress=tell)
     out(written.to_dict()) if as_json else terminal.report(written)

@@ -21,7 +21,7 @@ from truceline.report.gather import of as rows_of
 from truceline.report.gather import within
 from truceline.report.today import of_other_days
 from truceline.rules import judge
-from truceline.store import Book, Journal, Published
+from truceline.store import Book, Edition, Journal, Published
 
 
 class Written(msgspec.Struct):
@@ -66,12 +66,7 @@ def report(
     progress("writing the report", 0, None)
     mission = Mission.load(folder)
     with Journal(folder / JOURNAL) as journal, Book(folder / BOOK) as book:
-        edition = book.latest()
-        if edition is None:
-            raise NotFoundError(f"{folder}: there is no picture yet; first: truceline run {folder}")
-        if hashes(folder, mission) != next(m.files for m in made(journal) if m.edition.number == edition.number):
-            changed = f"the mission's files have changed since edition {edition.number} was made"
-            raise MissionError(f"{folder}: {changed}; first: truceline settle {folder}")
+        edition, file_hashes = newest(folder, mission, journal, book)
         tables = {name: book.table(name) for name in ("events", "incidents", "findings", "cases", "line", "zones")}
         day = day or _last_day(mission, tables["events"])
         tables |= _findings_of(folder, mission, day, tables)
@@ -90,7 +85,7 @@ def report(
                 digest=edition.digest,
                 journal_head=edition.journal_head,
                 code_version=edition.code_version,
-                agreement_sha256=hashes(folder, mission)["agreement"],
+                agreement_sha256=file_hashes["agreement"],
             ),
             gazetteer(folder, mission),
             journal=_source_counts(journal, mission),
@@ -107,6 +102,26 @@ def report(
             likely=sum((row.p_breach or 0) > 0.5 for row in (*built.incidents, *built.fires.rows)),
             erratum=list(built.erratum.changes) if built.erratum else [],
         )
+
+
+def newest(folder: Path, mission: Mission, journal: Journal, book: Book) -> tuple[Edition, dict[str, str]]:
+    """The newest edition, and the hashes of the mission's files it was made of, which are those of today's.
+
+    Raises
+    ------
+    NotFoundError
+        When there is none.
+    MissionError
+        When the files have changed since.
+    """
+    edition = book.latest()
+    if edition is None:
+        raise NotFoundError(f"{folder}: there is no picture yet; first: truceline run {folder}")
+    now = hashes(folder, mission)
+    if now != next(m.files for m in made(journal) if m.edition.number == edition.number):
+        changed = f"the mission's files have changed since edition {edition.number} was made"
+        raise MissionError(f"{folder}: {changed}; first: truceline settle {folder}")
+    return edition, now
 
 
 def _publish(

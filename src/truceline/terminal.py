@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from truceline import yearly
 from truceline.daily import Written
 from truceline.intake import Ingested
 from truceline.report.saying import share
@@ -97,6 +98,15 @@ def report(written: Written) -> None:
     console = _console()
     for change in written.erratum:
         console.print(f"Erratum: {escape(change)}", style="yellow")
+    for path in written.paths:
+        console.print(f"Report:  {path}", soft_wrap=True)
+
+
+def year(written: yearly.Written) -> None:
+    """What the page of a year's fires says, and where it lies."""
+    console = _console()
+    for line in written.bullets:
+        console.print(f"• {escape(line)}")
     for path in written.paths:
         console.print(f"Report:  {path}", soft_wrap=True)
 

@@ -168,7 +168,7 @@ def write(report: Report, folder: Path, formats: Iterable[str] = ("html", "csv",
         For a format that is not one of `FORMATS`, or a PDF without the extra `pdf`.
     """
     makers: dict[str, Callable[[], bytes]] = {
-        "html": lambda: html(document(report), report).encode(),
+        "html": lambda: html(document(report), report.map).encode(),
         "pdf": lambda: pdf(document(report), report),
         "json": lambda: encode(report),
         "csv": lambda: lists.violations_csv(report).encode(),

@@ -143,7 +143,8 @@ def incident_rows(
             row = _coarse(row)
             known = nearest[i] >= 0 and away_m[i] <= FAR_KM * 1000
             place = f"near {gazetteer.name[nearest[i]]}" if known else regions[i] or "undetermined place"
-        findings = held.get(row["incident_id"], [])
+        # what an act of another day lit is no breach anew: that day's report holds the act
+        findings = [] if row["follows"] else held.get(row["incident_id"], [])
         told = [p for p in (h.p() for h in findings) if p is not None]
         rows.append(
             Incident(

@@ -9,10 +9,10 @@ import jinja2
 from markupsafe import Markup
 
 from truceline.report.document import Document
-from truceline.report.model import Report
+from truceline.report.model import Map
 
 
-def html(page: Document, report: Report) -> str:
+def html(page: Document, figure: Map) -> str:
     """The page; text is escaped, style and drawing are inline, scripts there are none.
 
     The content security policy allows this one style sheet, by its hash, and nothing else: whatever a source's
@@ -25,10 +25,10 @@ def html(page: Document, report: Report) -> str:
         .get_template("report.html.j2")
         .render(
             page=page,
-            report=report,
+            figure=figure,
             style=Markup(style),  # noqa: S704 - our own file
             style_hash=digest,
-            drawing=Markup(report.map.svg),  # noqa: S704 - drawn by svg.py, which escapes every word
+            drawing=Markup(figure.svg),  # noqa: S704 - drawn by svg.py, which escapes every word
         )
     )
 

@@ -67,8 +67,8 @@ def draw(
     gazetteer: Gazetteer,
 ) -> Map:
     """The map of the day, north up within the theatre's convergence, true to scale."""
-    contact = None if line is None else _local(frame, shapely.from_wkb(line["geometry"]))
-    view = _view(frame, contact, [*incidents, *fires])
+    contact = None if line is None else local(frame, shapely.from_wkb(line["geometry"]))
+    view = view_of(frame, contact, [*incidents, *fires])
     placed, outside = _placed(frame, view, incidents)
     burning, _ = _placed(frame, view, fires)
     labels = Labels(WIDTH, HEIGHT)
@@ -77,16 +77,16 @@ def draw(
         labels.block(x, y, 2.5)
     numbers = "".join(_numbers(placed, labels))
     date = "" if line is None else str(line["date"])
-    corner = _north_and_scale(frame, view, labels)
-    words = [f'<g clip-path="url(#frame)">{_base(frame, view)}']
+    corner = north_and_scale(frame, view, labels)
+    words = [f'<g clip-path="url(#frame)">{ground(frame, view)}']
     areas, undrawn = _zones(frame, view, zones)
     words.append(areas)
     if contact is not None:
-        words.append(_contact(view, contact))
+        words.append(contact_line(view, contact))
     words.append("".join(_fire(row, x, y) for row, x, y in burning))
     words.append(marks + numbers)
-    words.append("".join(_names(frame, view, gazetteer, placed, labels)))
-    words.append("".join(_regions(frame, view, contact, gazetteer, labels)))
+    words.append("".join(names(frame, view, gazetteer, placed, labels)))
+    words.append("".join(regions(frame, view, contact, gazetteer, labels)))
     words.append(corner + "</g>")
     words.append(f'<rect width="{WIDTH:g}" height="{HEIGHT:g}" fill="none" stroke="{INK}" stroke-width="1"/>')
     words.append(_legend(date, bool(areas)))
@@ -104,7 +104,7 @@ def draw(
     return Map(body, f"{caption}. {VIEWPOINT} Lines are good to about 1:1,000,000.", len(placed), len(labels.placed))
 
 
-def _view(frame: Frame, contact: Any, rows: Iterable[Incident]) -> View:
+def view_of(frame: Frame, contact: Any, rows: Iterable[Incident]) -> View:
     """The line with land around it; without a line, the incidents; without either, the theatre's middle."""
     if contact is not None and not shapely.is_empty(contact):
         west, south, east, north = shapely.bounds(contact)
@@ -135,7 +135,7 @@ def _placed(frame: Frame, view: View, rows: Sequence[Incident]) -> tuple[list[tu
 # ---- the ground ----------------------------------------------------------------------------------------------------
 
 
-def _base(frame: Frame, view: View) -> str:
+def ground(frame: Frame, view: View) -> str:
     drawn = [f'<rect width="{WIDTH:g}" height="{HEIGHT:g}" fill="{SEA}"/>']
     for layer, style in (
         ("land", f'fill="{LAND}" fill-rule="evenodd"'),
@@ -146,7 +146,7 @@ def _base(frame: Frame, view: View) -> str:
         ("disputed", f'fill="none" stroke="{LIMIT}" stroke-width="1.2" stroke-dasharray="2 3"'),
         ("borders", 'fill="none" stroke="#8f877a" stroke-width="1.6"'),
     ):
-        path = _path(view, _local(frame, basemap()[layer]))
+        path = path_data(view, local(frame, basemap()[layer]))
         if path:
             drawn.append(f'<path d="{path}" {style}/>')
     return "".join(drawn)
@@ -160,14 +160,14 @@ def _zones(frame: Frame, view: View, zones: pa.Table) -> tuple[str, int]:
         if row["kind"] == "settlements" or shapely.get_num_geometries(area) > MOST_PARTS:
             left += 1
             continue
-        path = _path(view, _local(frame, area))
+        path = path_data(view, local(frame, area))
         if path:
             drawn.append(f'<path d="{path}" {ZONE_STYLE}><title>{escape(row["name"] or row["id"])}</title></path>')
     return "".join(drawn), left
 
 
-def _contact(view: View, contact: Any) -> str:
-    path = _path(view, contact)
+def contact_line(view: View, contact: Any) -> str:
+    path = path_data(view, contact)
     common = f'd="{path}" fill="none" stroke-linejoin="round"'
     return (
         f'<path {common} stroke="#ffffff" stroke-width="5" stroke-opacity="0.85"/>'
@@ -175,11 +175,11 @@ def _contact(view: View, contact: Any) -> str:
     )
 
 
-def _local(frame: Frame, geometries: Any) -> Any:
+def local(frame: Frame, geometries: Any) -> Any:
     return shapely.transform(geometries, lambda xy: np.column_stack(frame.to_local(xy[:, 0], xy[:, 1])))
 
 
-def _path(view: View, geometries: Any) -> str:
+def path_data(view: View, geometries: Any) -> str:
     """SVG path data of what is in view (a hand's breadth more), to a tenth of a unit."""
     edge = 12 * view.metres
     east, south = view.west_m + WIDTH * view.metres, view.north_m - HEIGHT * view.metres
@@ -236,10 +236,10 @@ def _numbers(placed: Sequence[tuple[Incident, float, float]], labels: Labels) ->
     for row, x, y in likely:
         at = labels.place(str(row.number), x, y, 11, bold=True)
         if at is not None:
-            yield _text(str(row.number), *at, 11, "#2b0f52", bold=True)
+            yield text(str(row.number), *at, 11, "#2b0f52", bold=True)
 
 
-def _names(
+def names(
     frame: Frame, view: View, gazetteer: Gazetteer, placed: Sequence[tuple[Incident, float, float]], labels: Labels
 ) -> Iterator[str]:
     """Settlements' names: the large ones, those nearest to the likely incidents, then the rest by size."""
@@ -264,10 +264,10 @@ def _names(
         size = 13.0 if population >= 400_000 else 11.5 if population >= 80_000 else 10.0
         at = labels.place(name, x, y, size, dot=2.0)
         if at is not None:
-            yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.6" fill="#3d4246"/>' + _text(name, *at, size, "#3d4246")
+            yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.6" fill="#3d4246"/>' + text(name, *at, size, "#3d4246")
 
 
-def _regions(frame: Frame, view: View, contact: Any, gazetteer: Gazetteer, labels: Labels) -> Iterator[str]:
+def regions(frame: Frame, view: View, contact: Any, gazetteer: Gazetteer, labels: Labels) -> Iterator[str]:
     """Regions' names, amid those of their settlements that are in view, where there is room beside the line."""
     if contact is not None:
         for east_m, north_m in shapely.get_coordinates(shapely.segmentize(contact, 8 * view.metres)):
@@ -292,7 +292,7 @@ def _regions(frame: Frame, view: View, contact: Any, gazetteer: Gazetteer, label
                 break
 
 
-def _text(words: str, x: float, y: float, size: float, colour: str, bold: bool = False) -> str:
+def text(words: str, x: float, y: float, size: float, colour: str, bold: bool = False) -> str:
     weight = ' font-weight="700"' if bold else ""
     halo = 'stroke="#ffffff" stroke-width="2.4" stroke-linejoin="round" stroke-opacity="0.85" paint-order="stroke"'
     return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" fill="{colour}"{weight} {halo}>{escape(words)}</text>'
@@ -301,7 +301,7 @@ def _text(words: str, x: float, y: float, size: float, colour: str, bold: bool =
 # ---- the furniture -------------------------------------------------------------------------------------------------
 
 
-def _north_and_scale(frame: Frame, view: View, labels: Labels) -> str:
+def north_and_scale(frame: Frame, view: View, labels: Labels) -> str:
     """An arrow to true north at the map's middle, and a bar of a round length."""
     middle = frame.to_degrees(view.west_m + view.metres * WIDTH / 2, view.north_m - view.metres * HEIGHT / 2)
     turn = -float(frame.convergence_deg(*middle))
@@ -311,10 +311,10 @@ def _north_and_scale(frame: Frame, view: View, labels: Labels) -> str:
     labels.fill(x - 12, y - 74, x + long + 40, y + 14)
     return (
         f'<g transform="translate({x + 8:.1f} {y - 44:.1f}) rotate({turn:.1f})">'
-        f'<path d="M0 -20L6 8L0 3L-6 8Z" fill="{INK}"/></g>{_text("N", x + 18, y - 44, 12, INK, bold=True)}'
+        f'<path d="M0 -20L6 8L0 3L-6 8Z" fill="{INK}"/></g>{text("N", x + 18, y - 44, 12, INK, bold=True)}'
         f'<path d="M{x:.1f} {y - 5:.1f}V{y:.1f}H{x + long:.1f}V{y - 5:.1f}" fill="none" stroke="{INK}" '
         'stroke-width="1.6"/>'
-        f"{_text(f'{km} km', x + long + 6, y + 2, 11.5, INK)}"
+        f"{text(f'{km} km', x + long + 6, y + 2, 11.5, INK)}"
     )
 
 
