@@ -9,8 +9,10 @@ to the next `</event>`, or to the next `<event` if that comes first: CoT does no
 A document type is not read and no entity but XML's own five is known: each event is parsed alone, by defusedxml.
 """
 
+import lzma
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,18 +175,22 @@ def _package(path: str, name: str) -> Iterator[list[Cut]]:
             if len(members) > MOST_MEMBERS:
                 raise SourceError(f"{name}: is a zip archive of {len(members)} files; {MOST_MEMBERS} are the most")
             for member in members:
-                if member.filename.upper() == "MANIFEST/MANIFEST.XML":
-                    continue
-                with archive.open(member) as file:
-                    content = file.read(LONGEST_MEMBER + 1)
-                yield _member(member.filename, content)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError) as error:
+                if member.filename.upper() != "MANIFEST/MANIFEST.XML":
+                    yield _member(archive, member)
+    except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, ValueError) as error:
         if isinstance(error, SourceError):
             raise
-        raise SourceError(f"{name}: is a zip archive that cannot be read: {str(error).splitlines()[0]}") from error
+        raise SourceError(f"{name}: is a zip archive that cannot be read: {_short(error)}") from error
 
 
-def _member(filename: str, content: bytes) -> list[Cut]:
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> list[Cut]:
+    filename = member.filename
+    try:
+        with archive.open(member) as file:
+            content = file.read(LONGEST_MEMBER + 1)
+    # Damaged, encrypted (RuntimeError), or packed in a way that zipfile does not know.
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, OSError, EOFError, ValueError) as error:
+        return [(filename.encode(), Fault(f"{filename} in the package cannot be unpacked: {_short(error)}"), None)]
     if len(content) > LONGEST_MEMBER:
         why = f"{filename} in the package is longer than {LONGEST_MEMBER} bytes"
         return [(content[:LONGEST_EVENT], Fault(why), None)]
@@ -197,3 +203,7 @@ def _member(filename: str, content: bytes) -> list[Cut]:
         if not some:
             return found
         found += [(raw, fault, None) for raw, fault in some]
+
+
+def _short(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
