@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import an_adsb
 import an_ais
 import an_asterix
 from truceline import feeds, observation
@@ -185,6 +186,60 @@ SAMPLES = {
         ('{"type": "FeatureCollection", "features": [\n', ",\n", "\n]}"),
         form="GeoJSON",
         refused="no array",
+    ),
+    "adsb frames": Sample(
+        {"feed": "adsb"},
+        "aircraft.csv",
+        "",
+        (
+            "1931250900.0," + an_adsb.squitter(an_adsb.position(30.75, 46.45, False)),
+            "1931250900.5," + an_adsb.squitter(an_adsb.position(30.75, 46.45, True)),
+            "1931250901.0," + an_adsb.squitter(an_adsb.velocity(300, 100)),
+            "1931250902.0," + an_adsb.answer(21, 0, message="0" * 56),
+        ),
+        (
+            ("1931250900.0,8D4B1814", "", "", "holds no Mode S frame"),
+            ("1931250900.0,8D4B181458B98218DD7D36456600", "parity", "", "has a wrong parity"),
+            (
+                "123456789.0," + an_adsb.squitter(an_adsb.velocity(300, 100)),
+                "time",
+                "123456789",
+                "is outside the years",
+            ),
+        ),
+    ),
+    "adsb table": Sample(
+        {"feed": "adsb"},
+        "states.csv",
+        "timestamp,icao24,latitude,longitude,groundspeed,track,vertical_rate,callsign,altitude,onground",
+        (
+            "1931250900000,4b1814,46.45,30.75,300.0,90.0,-640.0,EXER1,30000.0,False",
+            "2031-03-14 10:34:00+00:00,4b1815,,,,,,EXER2,,True",
+        ),
+        (
+            ("soon,4b1814,46.45,30.75,,,,,,", "timestamp", "soon", "is not a time"),
+            ("1931250900,4b1814,96.45,30.75,,,,,,", "latitude", "96.45", "is outside -90..90"),
+            ("1931250900,aeroplane,46.45,30.75,,,,,,", "address", "aeroplane", "is not 6 hexadecimal digits"),
+            ("1931250900,4b1814,,30.75,,,,,,", "position", "", "has only one of longitude and latitude"),
+        ),
+    ),
+    "adsb states": Sample(
+        {"feed": "adsb"},
+        "states.json",
+        "",
+        (
+            '["4b1814", "EXER1   ", "Nowhere", 1931250899, 1931250900, 30.75, 46.45, 9144.0, false, 154.3, 90.0, -3.2, '
+            'null, 9200.0, "1000", false, 0, 4]',
+            '["4b1815", null, "Nowhere", null, 1931250900, null, null, null, true, null, null, null, null, null, null, '
+            "false, 0]",
+        ),
+        (
+            ("{}", "", "", "is no array of a state"),
+            ("[1; 2]", "", "", "is no state vector"),
+            ('["4b1814", null, "", 1931250899, 1931250900, 30.75, 96.45]', "latitude", "96.45", "is outside -90..90"),
+        ),
+        ('{"time": 1931250900, "states": [\n', ",\n", "\n]}"),
+        form="JSON",
     ),
     "ais sentences": Sample(
         {"feed": "ais"},
@@ -480,9 +535,9 @@ def hostile(sample: Sample) -> dict[str, tuple[bytes, str]]:
         }
     else:
         files |= {
-            "cut": (good[:-30], "the file ends inside its features at byte"),
+            "cut": (good[:-30], "the file ends inside its "),
             "rubbish between": (good.replace(b",\n", b", ], {,\n", 1), ""),
-            "deep": (head.replace(b"\n]", b"[" * 100_000 + b"]" * 100_000 + b"]"), "is no GeoJSON feature"),
+            "deep": (head.replace(b"\n]", b"[" * 100_000 + b"]" * 100_000 + b"]"), "is no "),
         }
     return files
 

@@ -7,32 +7,50 @@ Every record of a file becomes one row of one of the two tables, with its bytes 
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 
 from truceline.errors import MissionError
-from truceline.feeds.ais import Ais
-from truceline.feeds.asterix import Asterix
 from truceline.feeds.batch import Batch, Feed
-from truceline.feeds.cot import Cot
 from truceline.feeds.fetch import fetch, shown
-from truceline.feeds.firms import Firms
 from truceline.feeds.records import CHUNK_BYTES
-from truceline.feeds.table import Table
 from truceline.feeds.values import nearest
 from truceline.mission import Source
 
 __all__ = ["REGISTRY", "Batch", "Feed", "check", "fetch", "read", "shown"]
 
-#: The feeds by the name that a source's `feed` key gives them.
-REGISTRY: dict[str, Feed] = {
-    "ais": Ais(),
-    "asterix": Asterix(),
-    "cot": Cot(),
-    "firms": Firms(),
-    "table": Table(),
-}
+
+class _Feeds(Mapping[str, Feed]):
+    """Feeds by name, each imported when first asked for: some bring decoders that take a second to load."""
+
+    def __init__(self, classes: Mapping[str, str]) -> None:
+        self._classes, self._made = dict(classes), dict[str, Feed]()
+
+    def __getitem__(self, name: str) -> Feed:
+        if name not in self._made:
+            self._made[name] = getattr(import_module(f"truceline.feeds.{name}"), self._classes[name])()
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+
+#: The feeds by the name that a source's `feed` key gives them: module and class.
+REGISTRY: Mapping[str, Feed] = _Feeds(
+    {
+        "adsb": "Adsb",
+        "ais": "Ais",
+        "asterix": "Asterix",
+        "cot": "Cot",
+        "firms": "Firms",
+        "table": "Table",
+    }
+)
 
 
 def check(source: Source) -> None:

@@ -12,7 +12,7 @@ A file of tables is known by its header (`ais_tables`), a file of sentences by h
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -51,7 +51,7 @@ class Ais:
         options.known(source, ("bounds", "start", "clock"))
         options.bounds(source)
         options.one_of(source, "clock", _CLOCKS)
-        _start(source)
+        options.moment_us(source, "start")
 
     def read(
         self, source: Source, path: str, name: str, received_at: datetime, chunk_bytes: int = CHUNK_BYTES
@@ -75,7 +75,7 @@ class _Clock:
     """The time of a file's sentences that have none: from the options, kept from batch to batch."""
 
     def __init__(self, source: Source) -> None:
-        start = _start(source)
+        start = options.moment_us(source, "start")
         self._now_us = nmea.NONE if start is None else start
         self._by_station = options.one_of(source, "clock", _CLOCKS) is not None
 
@@ -86,23 +86,6 @@ class _Clock:
             return heard_us
         filled, self._now_us = seconds.run(heard_us, found["second"], told, self._now_us)
         return np.asarray(filled)
-
-
-def _start(source: Source) -> int | None:
-    """Option `start`: microseconds of the time of a file's first message."""
-    given: Any = source.options.get("start")
-    if given is None:
-        return None
-    if isinstance(given, str):
-        try:
-            given = datetime.fromisoformat(given)
-        except ValueError:
-            given = None
-    if not isinstance(given, datetime) or given.tzinfo is None:
-        said = source.options["start"]
-        raise options.fail(source, "options.start", f"{said!r} is not a time with its zone like 2031-03-14T10:34:00Z")
-    since = given - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _table(text: Mapping[str, pa.Array], source: Source, faults: Faults) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def geojson(
                 readable = next((row for row in rows if isinstance(row, dict)), None)
                 if wanted is None and readable is not None:
                     wanted = list(choose(list(readable)))
-                yield _records(first, raws, rows, wanted or [])
+                yield text_records(first, raws, rows, wanted or [])
                 first += len(starts)
             if closed or (not len(starts) and (text.final or text.left >= longest)):
                 break
@@ -136,7 +136,8 @@ def _point(geometry: Any) -> tuple[Any, Any]:
     return None, None
 
 
-def _records(first: int, raws: list[bytes], rows: list[dict[str, Any] | Fault], wanted: list[str]) -> Records:
+def text_records(first: int, raws: list[bytes], rows: list[dict[str, Any] | Fault], wanted: list[str]) -> Records:
+    """Decoded records, or what is wrong with them, as `Records` with the wanted columns as text."""
     broken: dict[int, Fault] = {}
     good = []
     for place, row in enumerate(rows):
@@ -207,7 +208,7 @@ def parquet(path: str, name: str, choose: Choose, *, chunk_bytes: int = CHUNK_BY
                 raws = [msgspec.json.encode(row, order="sorted") for row in rows]
                 if LON in wanted:
                     rows = _with_points(rows)
-                yield _records(first, raws, rows, wanted)
+                yield text_records(first, raws, rows, wanted)
                 first += len(raws)
         except (OSError, pa.ArrowException, TypeError, ValueError) as error:
             left = file.metadata.num_rows - first + 1

@@ -1,6 +1,7 @@
 """The options of a source in the mission file, checked; what several feeds share."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -79,3 +80,33 @@ def within(source: Source, lon: npt.NDArray[np.float64], lat: npt.NDArray[np.flo
         for row in np.flatnonzero(where).tolist():
             place = f"{lon[row]:g}, {lat[row]:g}"
             faults.tell(row, f"lon, lat = {place} is {box}{hint}", "lon, lat", place)
+
+
+def moment_us(source: Source, name: str) -> int | None:
+    """A moment with its zone, as text or TOML's own: microseconds since 1970; None when not given."""
+    given: Any = source.options.get(name)
+    if given is None:
+        return None
+    moment = given
+    if isinstance(given, str):
+        try:
+            moment = datetime.fromisoformat(given)
+        except ValueError:
+            moment = None
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        told = f"{given!r} is not a time with its zone like 2031-03-14T10:34:00Z"
+        raise fail(source, f"options.{name}", told)
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def place(source: Source, name: str) -> tuple[float, float] | None:
+    """`[longitude, latitude]` in degrees, or None."""
+    given: Any = source.options.get(name)
+    if given is None:
+        return None
+    right = isinstance(given, list) and len(given) == 2
+    right = right and all(isinstance(v, int | float) and not isinstance(v, bool) for v in given)
+    if not right or not (abs(given[0]) <= 180 and abs(given[1]) <= 90):
+        raise fail(source, f"options.{name}", f"{given!r} is not [longitude, latitude] in degrees")
+    return float(given[0]), float(given[1])
