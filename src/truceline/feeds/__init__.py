@@ -29,8 +29,9 @@ class _Feeds(Mapping[str, Feed]):
         self._classes, self._made = dict(classes), dict[str, Feed]()
 
     def __getitem__(self, name: str) -> Feed:
+        made = self._classes[name]
         if name not in self._made:
-            self._made[name] = getattr(import_module(f"truceline.feeds.{name}"), self._classes[name])()
+            self._made[name] = getattr(import_module(f"truceline.feeds.{name}"), made)()
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -43,7 +44,6 @@ class _Feeds(Mapping[str, Feed]):
 #: The feeds by the name that a source's `feed` key gives them: module and class.
 REGISTRY: Mapping[str, Feed] = _Feeds(
     {
-        "adsb": "Adsb",
         "ais": "Ais",
         "asterix": "Asterix",
         "cot": "Cot",
