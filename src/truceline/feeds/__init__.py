@@ -44,6 +44,7 @@ class _Feeds(Mapping[str, Feed]):
 #: The feeds by the name that a source's `feed` key gives them: module and class.
 REGISTRY: Mapping[str, Feed] = _Feeds(
     {
+        "adsb": "Adsb",
         "ais": "Ais",
         "asterix": "Asterix",
         "cot": "Cot",
