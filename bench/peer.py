@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from bench import (
     peer_cases,
+    peer_day,
     peer_episodes,
     peer_events,
     peer_fuse,
@@ -26,6 +27,8 @@ from bench import (
     peer_report,
     peer_rules,
     peer_tables,
+    peer_tally,
+    peer_words,
     peer_zones,
 )
 
@@ -65,7 +68,7 @@ def run(folder: Path, out: Path) -> tuple[dict[str, pd.DataFrame], dict[str, dic
     incidents["incident_id"] = events.pop("begins_id").to_numpy()[anchor]
     events["incident_id"] = incidents["incident_id"].to_numpy()[incident]
     lap("incidents")
-    incidents["place"] = peer_place.words(gazetteer, incidents["lon"].to_numpy(), incidents["lat"].to_numpy())
+    incidents["place"] = peer_words.words(gazetteer, incidents["lon"].to_numpy(), incidents["lat"].to_numpy())
     lap("places in words")
     if lines is not None:
         for rows, at in ((events, state), (incidents, where)):
@@ -95,7 +98,10 @@ def run(folder: Path, out: Path) -> tuple[dict[str, pd.DataFrame], dict[str, dic
     about = {name: str(edition[name]) for name in ("number", "digest", "journal_head", "made_at")}
     peer_publish.publish(out / "picture.gpkg", tables, about)
     lap("picture.gpkg")
-    tables["daily"] = peer_report.write(out, mission, agreement, tables, observations, edition, book)
+    tables["daily"] = peer_tally.daily(mission, events)
+    day = peer_tally.last_day(mission, events)
+    about = peer_day.Day(mission, agreement, tables, held, zones, lines, gazetteer, day)
+    tables["report"] = peer_report.write(out, about, theatre, edition, book, observations, journal)
     lap("report")
     tables |= {"observations": observations, "duplicates": duplicates, "rejections": rejections}
     tables["chain"] = pd.DataFrame(journal.chain)

@@ -9,10 +9,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
+from bench import peer_equal_report
+from bench.peer_words import words
 
 from truceline.counting import count
 from truceline.mission import Mission
 from truceline.observation import to_numpy
+from truceline.places import Gazetteer
 from truceline.store import Book, Journal, merkle
 
 #: How far a number may be off. Positions of single events agree to rounding; distances come from geometries that were
@@ -88,12 +91,13 @@ def differences(mission: Path, ours: Path, tables: dict[str, pd.DataFrame]) -> l
     _table(wrong, "events", events, peers, {"at_from": "from", "at_until": "until"})
     peers = tables["incidents"].set_index("incident_id").reindex(incidents["incident_id"].to_pylist())
     _table(wrong, "incidents", incidents, peers, {"first_at": "first", "last_at": "last"})
-    same("incidents' places", incidents["place"].to_pylist(), peers["place"].tolist()) if len(peers) < 200 else None
+    _places(wrong, mission, incidents["place"].to_pylist(), peers)
     _findings(wrong, book_tables["findings"], tables["findings"], tables["factors"])
     _cases(wrong, book_tables["cases"], tables["cases"])
     _line(wrong, book_tables["line"], tables["line"])
     _zones(wrong, book_tables["zones"], tables["zones"])
     same("rows of lineage", book_tables["lineage"].num_rows, len(tables["lineage"]))
+    wrong += peer_equal_report.differences(ours, tables["report"])
     _days(wrong, Mission.load(mission), events, tables["daily"])
     return wrong
 
@@ -137,6 +141,25 @@ def _table(wrong: list[str], what: str, mine: Any, theirs: pd.DataFrame, named: 
             differ = sum(a != b for a, b in zip(mine[name].to_pylist(), others, strict=True))
             if differ:
                 wrong.append(f"{what}, {name}: {differ} differ")
+
+
+#: A point between two settlements may be told from either: words are those of a point this many degrees away.
+BESIDE_DEG = 1e-7
+
+
+def _places(wrong: list[str], mission: Path, mine: list[str], theirs: pd.DataFrame) -> None:
+    rows = [i for i, (a, b) in enumerate(zip(mine, theirs["place"], strict=True)) if a != b]
+    if not rows:
+        return
+    said = Mission.load(mission)
+    gazetteer = Gazetteer.load(mission / said.gazetteer if said.gazetteer else None)
+    lon, lat = (theirs[name].to_numpy(float)[rows] for name in ("lon", "lat"))
+    beside = [
+        words(gazetteer, lon + east * BESIDE_DEG, lat + north * BESIDE_DEG) for east in (-1, 1) for north in (-1, 1)
+    ]
+    for i, *near in zip(rows, *beside, strict=True):
+        if mine[i] not in near:
+            wrong.append(f"incidents' places: ours {mine[i]!r}, the peer's {theirs['place'].iloc[i]!r}")
 
 
 def _likelihoods(wrong: list[str], what: str, mine: pa.ChunkedArray, theirs: pd.Series) -> None:

@@ -1,4 +1,4 @@
-"""The peer's geometry: the dated line, zones, probabilities in polygons, places in words; geopandas, shapely, scipy."""
+"""The peer's geometry: the dated line, probabilities in polygons; geopandas, shapely, scipy."""
 
 import gzip
 import re
@@ -8,14 +8,12 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyproj
 import shapely
 from bench.peer_fuse import Theatre
 from scipy.special import owens_t
-from sklearn.neighbors import BallTree
 
 from truceline.mission import Mission, files
-from truceline.places import FAR_KM, Gazetteer, outer_border
+from truceline.places import outer_border
 
 REACH, STEP_DEG, SEAM, LOOP = 6.0, 0.1, 1 / 5, 4
 LARGER = float(np.sqrt(2 * np.pi / (64 * np.sin(2 * np.pi / 64))))
@@ -226,38 +224,3 @@ def ordered(parts):
             turned = part if tips[1].distance(one) <= tips[1].distance(two) else part.reverse()
             placed.append((2, near[1], part.wkb, turned))
     return shapely.MultiLineString([part for *_, part in sorted(placed, key=lambda entry: entry[:3])])
-
-
-# ---- places in words ----------------------------------------------------------------------------------------------
-
-GEODESIC = pyproj.Geod(ellps="WGS84")
-WINDS = np.array(
-    ["N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW", "NW", "NNW"], object
-)
-
-
-def words(gazetteer: Gazetteer, lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
-    """Each point as people say it, from the nearest settlement."""
-    rows = np.flatnonzero(gazetteer.part_of == "")
-    tree = BallTree(np.radians(np.column_stack([gazetteer.lat[rows], gazetteer.lon[rows]])), metric="haversine")
-    good = np.isfinite(lon + lat)
-    x, y = np.where(good, lon, 0.0), np.where(good, lat, 0.0)
-    found = np.sort(rows[tree.query(np.radians(np.column_stack([y, x])), k=8, return_distance=False)], axis=1)
-    flat = found.ravel()
-    bearing, _, far = GEODESIC.inv(gazetteer.lon[flat], gazetteer.lat[flat], np.repeat(x, 8), np.repeat(y, 8))
-    far, bearing = np.reshape(far, found.shape), np.reshape(bearing, found.shape) % 360
-    radius = np.clip(np.sqrt(gazetteer.population / 4000.0 / np.pi), 1.0, 10.0)
-    share = far / (1000 * radius[found])
-    inside = share.min(axis=1) <= 1
-    best = np.where(inside, share.argmin(axis=1), far.argmin(axis=1))
-    each = np.arange(len(lon))
-    name, km, bearing = gazetteer.name[found[each, best]], far[each, best] / 1000, bearing[each, best]
-    whole = np.where(km < 20, np.maximum(1, np.round(km)), 5 * np.round(km / 5)).astype(int)
-    step = np.where(km < 5, 2, 1)
-    wind = WINDS[np.floor(bearing / 360 * (16 // step) + 0.5).astype(int) % (16 // step) * step]
-    out = np.array([f"{w} km {d} of {p}" for w, d, p in zip(whole, wind, name, strict=True)], object)
-    out[inside] = "in " + name[inside]
-    for i in np.flatnonzero(km > FAR_KM):
-        out[i] = f"{abs(lat[i]):.2f}° {'N' if lat[i] >= 0 else 'S'}, {abs(lon[i]):.2f}° {'E' if lon[i] >= 0 else 'W'}"
-    out[~good] = "undetermined place"
-    return out

@@ -1,85 +1,128 @@
-"""The peer's daily report."""
+"""The peer's daily report: one page with jinja2, the violations as CSV, the incidents as GeoJSON, all as JSON."""
 
-from datetime import UTC, datetime, timedelta
+import csv
+import io
+import json
 from pathlib import Path
 
-import geopandas as gpd
 import jinja2
-import numpy as np
 import pandas as pd
-import shapely
-from bench.peer_fuse import Theatre, seconds
-from bench.peer_publish import flat
+from bench import peer_map, peer_pages, peer_tally, peer_told
+from bench.peer_day import Day
+from bench.peer_journal import synced
+from markupsafe import Markup
 
-from truceline.mission import Mission
-from truceline.observation import term
-from truceline.places import basemap
+from truceline.report.document import LIMITS
+from truceline.report.lists import CSV_COLUMNS
 
-
-def daily(mission: Mission, events: pd.DataFrame, observations: pd.DataFrame) -> pd.DataFrame:
-    """By reporting day and region of kinds: events, violations counted as the OSCE did, fires."""
-    at = pd.to_datetime(events["at"], unit="s", utc=True).dt.tz_convert(mission.zone())
-    day = (at.dt.tz_localize(None) - mission.day_ends() + timedelta(days=1)).dt.normalize()
-    family = events["what"].map({what: term(what).family for what in events["what"].unique()})
-    least = np.fmin(events["count"], events["count_max"]).fillna(1.0).clip(lower=1)
-    frame = pd.DataFrame({"day": day, "counted": least.where(family == "impulse", 0.0), "fires": family == "fire"})
-    frame["events"] = 1
-    return frame.dropna(subset=["day"]).groupby("day").sum()
-
-
-PAGE = """<!doctype html><meta charset="utf-8"><title>{{ name }}, {{ day }}</title><h1>{{ name }}: {{ day }}</h1>
-<p>{{ counts.counted }} ceasefire violations, {{ counts.fires }} fires, {{ counts.events }} events.</p>
-<svg viewBox="0 0 1000 700" width="1000">{% for path in land %}<path d="{{ path }}" fill="#eee" stroke="#bbb"/>
-{% endfor %}{% for path in line %}<path d="{{ path }}" fill="none" stroke="#333" stroke-width="2"/>{% endfor %}
-{% for p in points %}<circle cx="{{ p[0] }}" cy="{{ p[1] }}" r="3" fill="#a63"/>{% endfor %}</svg>
-<table>{% for row in rows %}<tr><td>{{ loop.index }}<td>{{ row.place }}<td>{{ row.what }}<td>{{ row.count }}
-<td>{{ row.means }}<td>{{ row.weapon }}<td>{{ row.p_breach }}<td>{{ row.sentence }}</tr>{% endfor %}</table>
-<ul>{% for source, n in sources %}<li>{{ source }}: {{ n }} records{% endfor %}</ul>"""
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
+<title>Daily report {{ r.number }} · {{ r.mission }}</title>
+<style>body{font:16px system-ui;max-width:1180px;margin:auto}td,th{text-align:left;vertical-align:top}</style>
+<h1>Daily report {{ r.number }}</h1><p>{{ r.mission }}, {{ r.begins }} to {{ r.ends }}. {{ r.agreement }}.</p>
+{% if r.exercise %}<p>EXERCISE. Everything in this report is invented.</p>{% endif %}
+{% if r.illustrative %}<p>ILLUSTRATIVE. The agreement was not in force in this period.</p>{% endif %}
+<h2>Summary</h2><ul>{% for text in r.summary %}<li>{{ text }}</li>{% endfor %}</ul>
+<figure>{{ drawing }}</figure>
+{% for table in tables %}<h2>{{ table.title }}</h2><table id="table-{{ table.id }}"><thead><tr>
+{% for name in table.columns %}<th>{{ name }}</th>{% endfor %}</tr></thead><tbody>
+{% for row in table.rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</tbody></table>{% endfor %}
+<h2>What could not be seen</h2><ul>{% for text in unseen %}<li>{{ text }}</li>{% endfor %}</ul>
+<p>{{ r.counting.sentence }}</p><p>{{ limits }}</p>
+<p>Edition {{ r.provenance.edition }}, SHA-256 {{ r.provenance.digest }}, journal head {{ r.provenance.journal_head }}.
+{{ r.attributions | join("; ") }}.</p></html>"""
 
 
-def write(out: Path, mission, agreement, tables, observations, edition, book) -> pd.DataFrame:
-    """The day's page, with a table and a map."""
-    counts = daily(mission, tables["events"], observations)
-    day = mission.day_of(datetime.fromtimestamp(tables["events"]["at"].max(), UTC))
-    centre, radius_m = mission.centre, mission.radius_km * 1000
-    theatre = Theatre(centre.lon, centre.lat, radius_m)
-    begins, ends = (time_.timestamp() for time_ in mission.day(day))
-    events, findings = tables["events"], tables["findings"]
-    today = events[(events["at"] >= begins) & (events["at"] < ends)]
-    rows = tables["incidents"].merge(today[["incident_id"]].drop_duplicates(), on="incident_id")
-    best = findings.sort_values("p_breach", ascending=False).drop_duplicates("subject_id")
-    rows = rows.merge(
-        best[["subject_id", "p_breach", "sentence"]], how="left", left_on="incident_id", right_on="subject_id"
-    )
-    heard = observations[(seconds(observations["at_us"]) >= begins)]["source"].value_counts()
-
-    def paths(shapes) -> list[str]:
-        drawn = []
-        for shape in shapely.get_parts(shapes):
-            rings = shapely.get_parts(shapely.boundary(shape) if shape.geom_type == "Polygon" else shape)
-            drawn += [
-                "M" + "L".join(f"{(x - box[0]) * sx:.1f},{(box[3] - y) * sy:.1f}" for x, y in r.coords) for r in rings
-            ]
-        return drawn
-
-    x, y = theatre.degrees(np.array([-1, 1]) * theatre.radius_m / 2, np.array([-1, 1]) * theatre.radius_m / 2)
-    box = (x[0], y[0], x[1], y[1])
-    sx, sy = 1000 / (box[2] - box[0]), 700 / (box[3] - box[1])
-    land = shapely.simplify(shapely.clip_by_rect(basemap()["land"], *box), 0.01)
-    line = tables["line"]
-    line = line[line["date"] <= day.isoformat()].geometry.tail(1).to_numpy() if len(line) else []
+def write(out: Path, about: Day, theatre, edition: dict, book, observations: pd.DataFrame, journal) -> dict[str, str]:
+    """The day's files, entered in the book."""
+    report = peer_tally.model(about, observations, journal, edition)
+    fires = report["fires"]["rows"]
+    report["provenance"] = {
+        "edition": edition["number"],
+        "digest": edition["digest"],
+        "journal_head": edition["journal_head"],
+    }
+    report["summary"] = peer_told.bullets(report)
+    drawing, shown = peer_map.draw(about, theatre, report["incidents"], fires)
+    report["map"] = {"incidents": shown}
     page = jinja2.Template(PAGE, autoescape=True).render(
-        name=mission.name,
-        day=day.isoformat(),
-        counts=counts.loc[pd.Timestamp(day)].to_dict(),
-        land=paths(land[~shapely.is_empty(land)]),
-        line=paths(line),
-        points=[((a - box[0]) * sx, (box[3] - b) * sy) for a, b in zip(rows["lon"], rows["lat"], strict=True)],
-        rows=rows.to_dict("records"),
-        sources=[(s.id, int(heard.get(s.id, 0))) for s in mission.source],
+        r=report,
+        drawing=Markup(drawing),
+        tables=peer_pages.tables(report),
+        unseen=peer_told.unseen(report),
+        limits=LIMITS,
     )
-    (out / "report.html").write_text(page)
-    rows.drop(columns=["alternatives"]).to_csv(out / "violations.csv", index=False)
-    shapes = gpd.points_from_xy(rows["lon"], rows["lat"], crs=4326)
-    gpd.GeoDataFrame(flat(rows), geometry=shapes).to_file(out / "incidents.geojson", driver="GeoJSON")
-    return counts
+    folder = out / "reports" / f"{report['day']}-edition-{edition['number']}"
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {
+        "report.html": page,
+        "report.json": json.dumps(report, ensure_ascii=False, indent=1),
+        "violations.csv": violations(report["incidents"]),
+        "incidents.geojson": json.dumps(geojson(report), ensure_ascii=False, separators=(",", ":")),
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text)
+        synced(folder / name)
+    book.publish(report["day"], edition["number"], [folder / name for name in files])
+    return files
+
+
+def violations(rows: list[dict]) -> str:
+    """Every incident of the day but fires, a row each."""
+    said = io.StringIO()
+    writer = csv.writer(said, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for row in rows:
+        metres = row["line_distance_m"]
+        values = (
+            *(row["number"], row["incident_id"], "|".join(row["sources"]), row["place"], row["region"], row["lon"]),
+            *(row["lat"], row["coarse"], row["line_date"], None if metres is None else metres / 1000, row["means"]),
+            *(row["count"], row["count_max"], row["observation"], row["what"], row["description"], row["weapon"]),
+            *(offset(row["first_at"]), offset(row["last_at"]), row["events"], row["observations"], row["killed"]),
+            *(row["injured"], row["p_breach"], "|".join(clause for clause, _ in peer_told.by_clause(row["held"]))),
+            "|".join(sorted({h["reading"] for h in row["held"]})),
+            "|".join(sorted({h["state"] for h in row["held"]})),
+            row["p_conflict"],
+        )
+        writer.writerow(map(cell, values))
+    return said.getvalue()
+
+
+def offset(text: str | None) -> str | None:
+    return text and text.replace("Z", "+00:00")
+
+
+def cell(value: object) -> object:
+    """No cell that a spreadsheet would take for a formula."""
+    if value is None or isinstance(value, bool):
+        return "" if value is None else str(value).lower()
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+KEPT = (
+    *("what", "observation", "follows", "place", "region", "major_m", "minor_m", "tilt_deg", "line_date"),
+    *("line_distance_m", "sources", "events", "observations", "count", "count_max", "frp_mw", "p_conflict", "p_breach"),
+)
+
+
+def geojson(report: dict) -> dict:
+    """Every incident of the day with a place, fires too."""
+    features = []
+    for row in [*report["incidents"], *report["fires"]["rows"]]:
+        if row["lon"] is not None:
+            properties = {name: row[name] for name in KEPT}
+            properties |= {"coarsened_to_km": 1 if row["coarse"] else None}
+            properties |= {name: offset(row[name]) for name in ("first_at", "last_at")}
+            properties |= {f"{name}_reported": row[name] for name in ("killed", "injured")}
+            properties["clauses"] = [clause for clause, _ in peer_told.by_clause(row["held"])]
+            point = {"type": "Point", "coordinates": [row["lon"], row["lat"]]}
+            features.append({"type": "Feature", "id": row["incident_id"], "geometry": point, "properties": properties})
+    return {
+        "type": "FeatureCollection",
+        "name": f"incidents {report['day']}",
+        "edition": report["provenance"]["edition"],
+        "release": report["release"],
+        "exercise": report["exercise"],
+        "illustrative": report["illustrative"],
+        "features": features,
+    }

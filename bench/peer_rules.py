@@ -39,6 +39,7 @@ def judge(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Findings, and their factors: one row a factor, as a database would have them."""
     picture = Picture(events, incidents)
+    zones.known.clear()  # of other rows
     names = {party.id: party.name for party in agreement.party}
     place = incidents.set_index("incident_id")["place"].loc[picture.incidents["incident_id"]].to_numpy()[picture.of]
     lead = leads(picture.begin, picture.end, zone, place)

@@ -95,7 +95,7 @@ def event_table(table, s, terms, event, first, v, theatre) -> pd.DataFrame:
     out["count"], out["count_max"] = low.groupby(event).min(), high.groupby(event).max()
     for name in ("killed", "injured"):
         out[name] = grouped[name].max().to_numpy()
-    out["frp_mw"] = grouped["firms_frp"].sum(min_count=1).to_numpy()
+    out["frp_mw"] = grouped["firms_frp"].sum(min_count=1).to_numpy(np.float32)
     rank = table["release"].map({name: i for i, name in enumerate(RELEASES)}).fillna(len(RELEASES) - 1)
     out["release"] = np.array(RELEASES, object)[rank.groupby(event).max().to_numpy(int)]
     out["stream"] = table["stream"].to_numpy()[first]

@@ -33,20 +33,27 @@ def bench():
         sys.path.remove(str(ROOT))
 
 
+def our_run(mission: Path, folder: Path) -> Path:
+    """The whole of `truceline run` on a copy of a mission."""
+    from truceline import daily, intake, pipeline
+
+    shutil.copytree(mission, folder)
+    intake.ingest(folder, NOW)
+    pipeline.settle(folder, NOW)
+    daily.report(folder, NOW)
+    return folder
+
+
 def both(bench, mission: Path, tmp_path: Path) -> list[str]:
     """What differs between the two pictures of a mission."""
-    from truceline import intake, pipeline
-
     peer, run = bench
-    ours = shutil.copytree(mission, tmp_path / "ours")
-    intake.ingest(ours, NOW)
-    pipeline.settle(ours, NOW)
+    ours = our_run(mission, tmp_path / "ours")
     tables, _ = peer.run(mission, tmp_path / "peer")
     return run.differences(mission, ours, tables)
 
 
 def test_the_peer_makes_the_same_picture_of_the_example(bench, tmp_path):
-    """Counts, partitions, positions, the line, probabilities of breach in every reading, daily counts."""
+    """From records and their Merkle roots to the cells of the daily report's tables."""
     _, run = bench
     run.example_mission(tmp_path / "mission")
     assert both(bench, tmp_path / "mission", tmp_path) == []
@@ -79,7 +86,16 @@ def one_off(tables) -> dict[str, str]:
     events["sources"] = [["elsewhere"], *events["sources"][1:]]
     events["sensors"] = [["a sundial"], *events["sensors"][1:]]
     incidents["alternatives"] = [[("flood", 0.5)], *incidents["alternatives"][1:]]
+    report = tables["report"]
+    report["report.json"] = report["report.json"].replace("Coverage is not assessed", "Coverage is assessed", 1)
+    report["violations.csv"] = report["violations.csv"].replace("patrols", "passers-by", 1)
+    report["incidents.geojson"] = report["incidents.geojson"].replace('"what":"fire"', '"what":"flood"', 1)
+    report["report.html"] = report["report.html"].replace("<td>viirs</td>", "<td>modis</td>", 1)
     return {
+        "a sentence of the summary": "report.json, summary",
+        "a row of the violations": "violations.csv",
+        "a feature of the incidents": "incidents.geojson",
+        "a cell of the page's tables": "page, sources",
         "the evidence of a case": "cases, observations_digest",
         "a hash over records": "Merkle roots",
         "the length of a line": "line, length_km",
@@ -109,18 +125,15 @@ def test_what_was_read_before_adds_nothing_to_the_peer(bench, tmp_path):
     assert len(again["chain"]) == len(first["chain"])
     for name in ("observations", "duplicates", "rejections", "events", "findings", "cases"):
         assert len(again[name]) == len(first[name]), name
+    assert again["report"] == first["report"]
 
 
 def test_a_difference_is_found(bench, tmp_path):
     """One observation moved to another event, one probability off by a hundredth, one word: each is told."""
-    from truceline import intake, pipeline
-
     peer, run = bench
     mission = tmp_path / "mission"
     run.example_mission(mission)
-    ours = shutil.copytree(mission, tmp_path / "ours")
-    intake.ingest(ours, NOW)
-    pipeline.settle(ours, NOW)
+    ours = our_run(mission, tmp_path / "ours")
     tables, _ = peer.run(mission, tmp_path / "peer")
     expected = one_off(tables)
     told = run.differences(mission, ours, tables)
