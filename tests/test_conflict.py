@@ -13,8 +13,9 @@ from truceline.agreement import Assumption
 from truceline.frame import Frame
 from truceline.fuse import fuse
 from truceline.fuse.background import grid_over
-from truceline.fuse.causes import FACTORS, MODEL, NO_BACKGROUND, Reports, judge, lines
+from truceline.fuse.causes import FACTORS, MODEL, NO_BACKGROUND, judge, lines
 from truceline.fuse.conflict import FireModel
+from truceline.fuse.signs import Reports
 from truceline.observation import CORE
 
 #: A place on the line, and one 70 km from it.
@@ -296,6 +297,21 @@ def test_reports_near_by_speak_for_the_conflict_where_they_are_rarer_than_chance
     without, once, ever = (judged(background, fires, line, reports=told) for told in (None, rare, daily))
     assert once.settled[row] > without.settled[row]
     assert ever.settled[row] == pytest.approx(without.settled[row], abs=0.01)
+
+
+def test_by_night_in_spring_fires_on_the_line_are_the_conflicts_sooner(background, rng):
+    """Farmers burn by day: where hardly anything burns by night far away, the hour speaks; elsewhere it does not."""
+    fires, shelled = year(rng)
+    line = a_line(background.grid)
+    far = km_from(MERIDIAN)(0, *fires[:2]) > 60.0
+    assert far.sum() > 100
+    dark = np.where(shelled, 1.0, 0.0)  # none of the rest by night
+    found = judged(background, fires, line, night=dark)
+    unknown = judged(background, fires, line, night=np.full(len(dark), np.nan))
+    assert (found.factors["hour"][shelled] > 0.0).all()
+    assert (unknown.factors["hour"] == 0.0).all()
+    alike = judged(background, fires, line, night=(rng.random(len(dark)) < 0.25).astype(float))
+    assert np.abs(alike.factors["hour"][shelled]).mean() < found.factors["hour"][shelled].mean() / 2
 
 
 # ---- in the picture ------------------------------------------------------------------------------------------------

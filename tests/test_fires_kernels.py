@@ -14,7 +14,7 @@ DAY_S = 86_400.0
 
 @pytest.fixture(scope="module")
 def chain():
-    """Two quiet states, one of them with fires that nothing expected, and two active ones: few enough for every path."""
+    """Two quiet states, one with fires that nothing expected, and two active ones: few enough for every path."""
     quiet = activity.Quiet(np.array([0.5, 4.0]), np.array([0.0, 0.1]), np.array([9.0, 1.0]), np.array([6.0, 2.0]))
     return activity.chain(quiet, np.array([0.05, 0.6]), np.array([0.7, 0.3]), move=0.2)
 

@@ -5,7 +5,7 @@ and then anyway (`fuse.background`). Two numbers are kept apart: *online* uses w
 was made, *settled* what the whole edition has seen. Formulas, priors with their sources, blind spots and
 figures: docs/fires.md. Uncalibrated against truth, as there is none.
 
-Fire power, confidence and scan angle have no part in this: measured near the line and far from it, they do not differ.
+Fire power, confidence, scan angle and size have no part in this: near the line and far from it they do not differ.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from truceline.fuse.activity import ASSUMED, Assumed, Found, Scene, Stage, odds, online, settled
 from truceline.fuse.background import FIRE_M, PERIOD_DAYS, Background, Grid
+from truceline.fuse.signs import Reports, heat, hours, reported, stays
 from truceline.kernels.activity import Chain, Quiet, chain, share
-from truceline.kernels.fires import Marks, fresh, occupied
+from truceline.kernels.fires import fresh
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -27,24 +28,12 @@ MODEL = "fires 1, uncalibrated"
 NO_BACKGROUND = "fires 1, no background, uncalibrated"
 
 #: What a probability is made of, in the order in which it is made; natural log of odds.
-FACTORS = ("line", "season", "activity", "steady heat", "reports", "later")
+FACTORS = ("line", "season", "activity", "steady heat", "hour", "reports", "later")
 
 _DAY_S = 86_400.0
 
 #: Something else may always have been the cause, and something unheard of the conflict's.
 _LEAST, _MOST = 0.001, 0.99
-
-#: What is not in the baseline is a tip or a flare when heat comes back to one spot (a kilometre) period after
-#: period and nowhere round it (4 km): so often on the spot if it is one, and if it is not; and how rare that is.
-#: Two months each way, four months back online.
-_SPOT, _ROUND, _SPAN, _PAST = 1, 4, (-12, 12), (-24, 0)
-_ON_THE_SPOT, _BY_CHANCE, _RARE = 0.9, 0.45, -6.0
-#: Share of detections by night: of the steady heat of 2023, 0.92; of other fires, 0.18 near the line and far from it.
-_STEADY_BY_NIGHT, _OTHERS_BY_NIGHT = 0.92, 0.18
-
-#: Share of conflict fires with a report of shelling within 3 km, from the day before to the day after, beyond what
-#: chance gives at that place: 1 to 3 % in 2023. Chance: the days so far away on which the place was reported as well.
-_REPORTED, _REPORT_M, _REPORT_DAYS, _CHANCE_DAYS = 0.03, 3_000.0, 1, (3, 30)
 
 #: Without a background: fires per cell and day from one in three years to one in ten days, all alike likely.
 _ANY_RATE, _ANY_LEVELS = 0.01, (0.1, 1.0, 10.0)
@@ -56,14 +45,6 @@ class Lines(NamedTuple):
     grid: Grid
     day: Ints  # (v,) ascending, days since 1970: from then on it holds
     km: Floats  # (v, rows, columns), never negative
-
-
-class Reports(NamedTuple):
-    """Where and when shelling or strikes were reported, known to a settlement and a day."""
-
-    lon: Floats
-    lat: Floats
-    day: Ints  # days since 1970
 
 
 class Judged(NamedTuple):
@@ -110,7 +91,7 @@ def judge(
     at_s: Floats,
     *,
     lines: Lines | None = None,
-    night: Bools | None = None,
+    night: Floats | None = None,
     reports: Reports | None = None,
     assumed: Assumed = ASSUMED,
     settled_only: bool = False,
@@ -129,8 +110,8 @@ def judge(
         Seconds since 1970, UTC; midnight where only the day is known: then a day is one pass.
     lines
         None: no line; every place is then as likely as another. So it is on days before the first.
-    night : (n,) bool
-        Whether it was seen by night.
+    night : (n,) float64
+        1 for what was seen by night, 0 by day, NaN where that is not known.
     reports
         None where there are none. Days before the first and after the last say nothing.
     settled_only
@@ -153,7 +134,7 @@ def judge(
         seen = None if night is None else night[order[use]]
         lon_, lat_, at_ = (column[use] for column in place)
         made[:, use] = _in_steps(
-            background, lon_, lat_, at_, lines, seen, reports, odds_then[use], assumed, settled_only
+            background, lon_, lat_, at_, lines, km[use], seen, reports, odds_then[use], assumed, settled_only
         )
     made[:, ~spoken & np.isinf(km)] = np.nan
     # each step adds what it changes in the log odds
@@ -193,7 +174,8 @@ def _in_steps(
     lat: Floats,
     at_s: Floats,
     lines: Lines | None,
-    night: Bools | None,
+    line_km: Floats,
+    night: Floats | None,
     reports: Reports | None,
     prior: Floats,
     assumed: Assumed,
@@ -207,27 +189,28 @@ def _in_steps(
         at_s[~steady], *background.grid.metres(lon[~steady], lat[~steady]), FIRE_M
     )
     # online, later periods must not say what a detection counts for
-    now, then = (1.0 - p for p in _stays(background.grid, lon, lat, at_s, night))
+    now, then = (1.0 - p for p in stays(background.grid, lon, lat, at_s, night))
     then = now if settled_only else then
     after = settled(stage, by_day * now)
     before = after if settled_only else online(stage, by_day * then, by_pass * then)
-    heat = _heat(background, lon, lat, night)
+    known = heat(background, lon, lat, night)
     none, made = np.zeros(len(lon)), stage.chain
     usual = np.full(len(lon), background.rate[:, background.covered].mean())
-    said = _reported(reports, background.grid, lon, lat, at_s)
-    said = (said[0], said[0]) if settled_only else said
+    hour, said = hours(night, at_s, line_km, steady), reported(reports, background.grid, lon, lat, at_s)
+    hour_then, said_then = (hour.settled, said.settled) if settled_only else (hour.online, said.online)
 
-    def of(found: Found, heat: Floats) -> Floats:
-        return np.asarray(share(found.active, found.expected, found.watched, heat, made))
+    def of(found: Found, steady_heat: Floats) -> Floats:
+        return np.asarray(share(found.active, found.expected, found.watched, steady_heat, made))
 
-    warm = of(before, heat) * then
+    warm = of(before, known) * then
     steps = [
         _share_of(prior, usual, made),
         _share_of(prior, stage.season, made),
         of(before, none),
         warm,
-        _raised(warm, said[1]),
-        _raised(of(after, heat) * now, said[0]),
+        _raised(warm, hour_then),
+        _raised(warm, hour_then * said_then),
+        _raised(of(after, known) * now, hour.settled * said.settled),
     ]
     return _bounded(np.stack(steps))
 
@@ -249,66 +232,3 @@ def _scene(background: Background, lon: Floats, lat: Floats, at_s: Floats, lines
         line = np.searchsorted(lines.day, first + PERIOD_DAYS * np.arange(periods), side="right")
         line_km = np.concatenate([line_km, lines.km])
     return Scene(background, first, periods, row, column, at_s, day - first, seen, line, line_km)
-
-
-def _stays(grid: Grid, lon: Floats, lat: Floats, at_s: Floats, night: Bools | None) -> tuple[Floats, Floats]:
-    """Probability that a detection is of steady heat which the baseline does not know: settled, and online."""
-    row, column = grid.spots(lon, lat)
-    marks = Marks(row, column, np.floor(at_s / _DAY_S).astype(np.int64) // PERIOD_DAYS)
-    across = round(_ROUND * grid.steps_per_km[1] / grid.steps_per_km[0])
-    spot = occupied(marks, marks, _SPOT, _SPOT, (_SPAN, _PAST))
-    wide = occupied(marks, marks, _ROUND, across, (_SPAN, _PAST))
-    out = []
-    for on_it, about in zip(spot, wide, strict=True):
-        log_odds = np.full(len(lon), _RARE)
-        log_odds += on_it * np.log(_ON_THE_SPOT / _BY_CHANCE)
-        log_odds += (about - on_it) * np.log((1.0 - _ON_THE_SPOT) / (1.0 - _BY_CHANCE))
-        if night is not None:
-            log_odds += np.log(_by_night(night))
-        out.append(1.0 / (1.0 + np.exp(-log_odds)))
-    return out[0], out[1]
-
-
-def _by_night(night: Bools) -> Floats:
-    """How much likelier steady heat is than another fire to be seen at such an hour."""
-    by_day = (1.0 - _STEADY_BY_NIGHT) / (1.0 - _OTHERS_BY_NIGHT)
-    return np.where(night, _STEADY_BY_NIGHT / _OTHERS_BY_NIGHT, by_day)
-
-
-def _heat(background: Background, lon: Floats, lat: Floats, night: Bools | None) -> Floats:
-    """Steady heat on each detection's spot, as fires per cell and day if its whole cell were as hot."""
-    spots_per_cell = 100.0
-    spot = background.spot_keys(lon, lat)
-    if not len(background.warm):
-        return np.zeros(len(lon))
-    found = np.minimum(np.searchsorted(background.warm, spot), len(background.warm) - 1)
-    heat = np.where(background.warm[found] == spot, background.heat[found], 0.0)
-    heat *= spots_per_cell / background.pixels_per_fire
-    return heat if night is None else heat * _by_night(night)
-
-
-def _reported(reports: Reports | None, grid: Grid, lon: Floats, lat: Floats, at_s: Floats) -> tuple[Floats, Floats]:
-    """Likelihood ratio of a report near by, or of none, against chance at that place: settled, and online."""
-    both = np.ones(len(lon)), np.ones(len(lon))
-    if reports is None or not len(reports.day):
-        return both
-    day = np.floor(at_s / _DAY_S).astype(np.int64)
-    asked = Marks(*grid.spots(lon, lat), day)
-    been = Marks(*grid.spots(reports.lon, reports.lat), reports.day)
-    up = round(_REPORT_M / 1112.0)
-    across = round(up * grid.steps_per_km[1] / grid.steps_per_km[0])
-    near, far = _CHANCE_DAYS
-    within, past, earlier, later = occupied(
-        asked, been, up, across, ((-_REPORT_DAYS, _REPORT_DAYS), (-_REPORT_DAYS, -1), (-far, -near), (near, far))
-    )
-    open_days = (day > reports.day.min()) & (day < reports.day.max())
-    span = far - near + 1
-    for ratio, hits, days, others, of in (
-        (both[0], within, 2 * _REPORT_DAYS + 1, earlier + later, 2 * span),
-        (both[1], past, _REPORT_DAYS, earlier, span),
-    ):
-        chance = 1.0 - (1.0 - (others + 0.5) / (of + 1.0)) ** days
-        told = _REPORTED * days / (2 * _REPORT_DAYS + 1)
-        ratio[:] = np.where(hits > 0, (told + (1.0 - told) * chance) / chance, 1.0 - told)
-        ratio[~open_days] = 1.0
-    return both

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from truceline.frame import Frame
 from truceline.fuse.activity import ASSUMED, Assumed
 from truceline.fuse.background import FIRE_M, Background, calendar_years, seasons
-from truceline.fuse.causes import Judged, Lines, Reports, dated_km, judge, lines
+from truceline.fuse.causes import Judged, Lines, dated_km, judge, lines
+from truceline.fuse.signs import Reports
 from truceline.kernels.fires import fresh
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Detections(NamedTuple):
     lon: Floats
     lat: Floats
     at_s: Floats  # since 1970; midnight where only the day is known
-    night: Bools | None = None
+    night: Floats | None = None  # as `causes.judge` takes it
 
     @property
     def day(self) -> Ints:

@@ -13,8 +13,9 @@ from truceline.frame import Frame
 from truceline.fuse.activity import ASSUMED, Assumed
 from truceline.fuse.assumptions import stream
 from truceline.fuse.background import Background, grid_over
-from truceline.fuse.causes import FACTORS, MODEL, NO_BACKGROUND, Judged, Lines, Reports, judge, lines
+from truceline.fuse.causes import FACTORS, MODEL, NO_BACKGROUND, Judged, Lines, judge, lines
 from truceline.fuse.columns import Groups, coded
+from truceline.fuse.signs import Reports
 from truceline.fuse.tables import Conflict, stated_conflict
 from truceline.observation import LIKELIHOODS, ids, to_numpy
 
@@ -135,14 +136,13 @@ def _rows(asked: pa.ChunkedArray, among: pa.ChunkedArray) -> Ints:
     return np.asarray(place[same[len(order) :]])
 
 
-def night(pixels: pa.Table) -> npt.NDArray[np.bool_] | None:
-    """Whether each was seen by night; None unless the feed says so of all."""
+def night(pixels: pa.Table) -> Floats | None:
+    """1 for what was seen by night, 0 by day, NaN where the feed does not say; None where it never does."""
     if "firms_daynight" not in pixels.column_names:
         return None
     codes, words = coded(pixels["firms_daynight"])
-    if (codes < 0).any():
-        return None
-    return np.array([word.upper().startswith("N") for word in words], np.bool_)[codes]
+    dark = {"N": 1.0, "D": 0.0}
+    return np.array([dark.get(word[:1].upper(), np.nan) for word in words] + [np.nan])[codes]
 
 
 def _maps(parts: Floats, places: Ints, rows: int) -> pa.Array:
