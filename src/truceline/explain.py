@@ -118,6 +118,7 @@ FACTORS = {
     "season": "what burns there at this time of the year",
     "activity": "what burnt round it and before it",
     "steady heat": "heat that stays on its spot",
+    "hour": "the hour: by night or by day, against what burns far from the line",
     "reports": "reports of shelling or strikes near by",
     "later": "what was seen and reported afterwards",
 }
