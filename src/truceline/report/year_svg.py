@@ -21,8 +21,8 @@ from truceline.report.svg import FIRE, FONT, HEIGHT, INK, SHADES, WIDTH
 Floats = npt.NDArray[np.float64]
 
 CONFLICT = SHADES[2][1]
-#: A cell of the map, degrees of latitude: about 11 km; in longitude as many kilometres.
-CELL_DEG = 0.1
+#: Sides of the map's cells, km, the smallest that is drawn at least so wide.
+CELLS_KM, LEAST_WIDE = (1, 2, 5, 10, 20, 50), 10.0
 #: Fires of a cell that fill it: so many of the cells' numbers are smaller.
 FULL = 0.98
 #: Radii are drawn in so many steps, each one path.
@@ -90,8 +90,7 @@ def draw(
     )
     beyond = f" {number(cells.outside)} fires lie outside the map." if cells.outside else ""
     caption = (
-        f"Expected numbers of fires by cells of about {CELL_DEG * 111:.0f} km, and by day (square-root scale).{beyond} "
-        f"{VIEWPOINT}"
+        f"Expected numbers of fires by cells of {cells.km} km, and by day (square-root scale).{beyond} {VIEWPOINT}"
     )
     return Map(body, caption, len(fires.p), len(labels.placed))
 
@@ -103,6 +102,7 @@ class _Cells(NamedTuple):
     other: Floats
     full: float  # how many fill a cell
     radius: float  # of a full cell
+    km: int  # their side
     outside: int
 
 
@@ -120,7 +120,8 @@ def _cells(frame: Frame, view: svg.View, fires: Burning) -> _Cells:
     """Sums of probabilities by cell."""
     x, y = view.xy(*frame.to_local(fires.lon, fires.lat))
     inside = (x >= 0) & (x <= WIDTH) & (y >= 0) & (y <= HEIGHT)
-    side = CELL_DEG * 111_200.0 / view.metres
+    km = next((km for km in CELLS_KM if km * 1000 / view.metres >= LEAST_WIDE), CELLS_KM[-1])
+    side = km * 1000 / view.metres
     columns = int(WIDTH // side) + 1
     cell = np.floor(y[inside] / side).astype(np.int64) * columns + np.floor(x[inside] / side).astype(np.int64)
     seen, code = np.unique(cell, return_inverse=True)
@@ -130,7 +131,7 @@ def _cells(frame: Frame, view: svg.View, fires: Burning) -> _Cells:
     middle_x, middle_y = (np.asarray((of + 0.5) * side, np.float64) for of in (seen % columns, seen // columns))
     larger = np.maximum(conflict, other)
     full = max(float(np.quantile(larger, FULL)) if len(larger) else 1.0, 4.0)
-    return _Cells(middle_x, middle_y, conflict, other, full, 0.6 * side, int((~inside).sum()))
+    return _Cells(middle_x, middle_y, conflict, other, full, 0.6 * side, km, int((~inside).sum()))
 
 
 def _dots(x: Floats, y: Floats, expected: Floats, cells: _Cells, colour: str, opacity: float) -> str:
