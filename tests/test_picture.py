@@ -41,9 +41,9 @@ def of(*rows: dict) -> str:
     return picture.digest({"events": pa.Table.from_pylist(list(rows), schema=SCHEMA)})
 
 
-def test_row_order_and_batches_do_not_matter():
-    rows = [row(n) for n in range(7)]
-    assert of(*rows) == of(*reversed(rows))
+def test_batches_do_not_matter():
+    rows = [row(n) for n in range(5)] + [row(5, what=None, sources=None, event_id=bytes(16)), row(6, lon=None)]
+    assert of(*rows) != of(*reversed(rows))
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
     chunks = pa.concat_tables([table.slice(0, 3), table.slice(3, 0), table.slice(3)])
     assert picture.digest({"events": chunks}) == of(*rows)

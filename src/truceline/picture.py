@@ -7,6 +7,7 @@ tell: zones entered, silence inside coverage, meetings, positions that cannot be
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -191,10 +192,11 @@ _LEFT_OUT = {"received_at", "record", "file"}
 
 
 def digest(tables: Mapping[str, pa.Table]) -> str:
-    """SHA-256 over the named tables' columns, the same for any row order of any table.
+    """SHA-256 over the named tables' columns, rows in the order given, however the columns are cut in pieces.
 
-    Floats are rounded to the steps above (nulls and NaN stay apart from numbers), times to a
-    microsecond; receipt times, record numbers and file names are left out.
+    The picture's tables have an order of their own, which the order of arrival has no part in. Floats are rounded
+    to the steps above (nulls and NaN stay apart from numbers), times to a microsecond; receipt times, record
+    numbers and file names are left out.
 
     Returns
     -------
@@ -202,48 +204,51 @@ def digest(tables: Mapping[str, pa.Table]) -> str:
     """
     whole = hashlib.sha256()
     for name in sorted(tables):
-        rows = _sorted(tables[name])
+        rows = tables[name].drop_columns([c for c in tables[name].column_names if c in _LEFT_OUT])
         whole.update(f"{name} {rows.num_rows} {rows.column_names}\n".encode())
         for column, values in zip(rows.column_names, rows.columns, strict=True):
-            array = values.combine_chunks()
-            _hash(whole, pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array, column)
+            parts: dict[str, hashlib._Hash] = {}
+            for chunk in values.chunks or [pa.nulls(0, values.type)]:
+                _hash(parts, "", chunk, column)
+            for path, part in parts.items():
+                whole.update(path.encode() + part.digest())
     return whole.hexdigest()
 
 
-def _sorted(rows: pa.Table) -> pa.Table:
-    """The digest's columns, rows in the order of their ids, names and dates."""
-    rows = rows.drop_columns([name for name in rows.column_names if name in _LEFT_OUT])
-    keys = [f.name for f in rows.schema if f.type == ID or (f.type == pa.string() and not f.nullable)]
-    if not keys or rows.num_rows < 2:
-        return rows
-    by = pa.table({k: rows[k].cast(pa.binary()) if rows.schema.field(k).type == ID else rows[k] for k in keys})
-    return rows.take(pc.sort_indices(by, sort_keys=[(k, "ascending") for k in keys]))
+def _hash(parts: "dict[str, hashlib._Hash]", path: str, array: pa.Array, column: str) -> None:
+    """Feed a piece of a column to hashes of its parts: which values are null, lengths, bytes, and so on inwards."""
 
+    def feed(part: str, content: Any) -> None:
+        parts.setdefault(f"{path}/{part}", hashlib.sha256()).update(content)
 
-def _hash(whole: "hashlib._Hash", array: pa.Array, column: str) -> None:
-    """Feed one column's values, whatever their buffers' layout."""
     kind = array.type
-    whole.update(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes())
+    feed("valid", array.is_valid().cast(pa.uint8()).to_numpy() if array.null_count else bytes([1]) * len(array))
     if pa.types.is_map(kind):
         array = array.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)])))
     if pa.types.is_list(array.type):
-        whole.update(pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False).tobytes())
-        _hash(whole, array.flatten(), column)
+        feed("lengths", pc.fill_null(pc.list_value_length(array), 0).to_numpy())
+        _hash(parts, f"{path}/items", array.flatten(), column)
     elif pa.types.is_struct(kind):
-        for field in range(kind.num_fields):
-            _hash(whole, array.field(field), kind.field(field).name)
+        for place, field in enumerate(kind):
+            _hash(parts, f"{path}/{field.name}", array.field(place), field.name)
     elif pa.types.is_floating(kind):
         values = array.to_numpy(zero_copy_only=False).astype(np.float64)
         step = _STEP.get(column) or next((s for end, s in _STEP_BY_ENDING if column.endswith(end)), _STEP_ELSE)
-        whole.update(np.isnan(values).tobytes())
-        whole.update(np.rint(np.nan_to_num(values, nan=0.0, posinf=1e300, neginf=-1e300) / step + 0.0).tobytes())
-    elif pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        whole.update(pc.fill_null(pc.binary_length(array), 0).to_numpy(zero_copy_only=False).tobytes())
-        whole.update(b"".join(array.drop_null().cast(pa.large_binary()).to_pylist()))
+        feed("nan", np.isnan(values))
+        feed("values", np.rint(np.nan_to_num(values, nan=0.0, posinf=1e300, neginf=-1e300) / step + 0.0))
     elif pa.types.is_fixed_size_binary(kind):
-        whole.update(b"".join(array.drop_null().to_pylist()))
+        known = array.drop_null() if array.null_count else array
+        content = known.buffers()[1]
+        feed("bytes", content[known.offset * kind.byte_width :][: len(known) * kind.byte_width] if len(known) else b"")
+    elif pa.types.is_string(kind) or pa.types.is_binary(kind):
+        known = array.drop_null() if array.null_count else array
+        if len(known):
+            _, places, content = known.buffers()
+            ends = np.frombuffer(places, np.int32, len(known) + 1, known.offset * 4)
+            feed("lengths", np.diff(ends))
+            feed("bytes", content[int(ends[0]) : int(ends[-1])] if content is not None else b"")
     elif pa.types.is_boolean(kind):
-        whole.update(array.fill_null(False).to_numpy(zero_copy_only=False).tobytes())
+        feed("values", array.cast(pa.uint8()).fill_null(0).to_numpy())
     else:  # integers, timestamps
-        integers = array.cast(pa.int64()) if pa.types.is_temporal(kind) else array
-        whole.update(integers.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64).tobytes())
+        integers = array.cast(pa.int64()).fill_null(0)
+        feed("values", integers.to_numpy())
