@@ -2,7 +2,9 @@
 
 import csv
 import io
+import json
 import re
+import tomllib
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,9 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -527,3 +531,150 @@ def _kyiv_alerts(realdata: Path) -> list[tuple[datetime, datetime]]:
         for row in batch.observations.select(["at", "until", "table_place"]).to_pylist()
         if row["table_place"] == "Kyiv City"
     ]
+
+
+class TestFixes:
+    """Where things were: rows that make tracks."""
+
+    COLUMNS = {"kind": {"value": "fix"}, "at": "t", "lon": "x", "lat": "y", "what": {"value": "vessel"}}
+    CELLS = {"t": "2031-03-14 10:34:05", "x": "30.75", "y": "46.45"}
+
+    def test_the_example_of_the_docs_becomes_what_the_docs_say(self, tmp_path):
+        text = (Path(__file__).parents[1] / "docs" / "feeds.md").read_text()
+        text = text[text.index("### Fixes") :]
+        table, mission = (re.search(rf"```{form}\n(.*?)```", text, re.DOTALL)[1] for form in ("csv", "toml"))
+        (tmp_path / "fixes.csv").write_text(table)
+        (given,) = tomllib.loads(mission)["source"]
+        (batch,) = feeds.read(Source(**given), tmp_path, str(tmp_path / "fixes.csv"), RECEIVED_AT)
+        assert batch.rejections.num_rows == 0
+        ship, other = batch.observations.to_pylist()
+        assert (ship["kind"], ship["what"], ship["identity"]) == ("fix", "vessel.cargo", "mmsi:211234560")
+        assert (ship["at"], ship["at_sigma_s"]) == (utc(2031, 3, 14, 10, 34, 5), 1)
+        assert (ship["speed_mps"], ship["course_deg"]) == pytest.approx((6.38, 181.5), abs=0.005)
+        assert (ship["major_m"], ship["minor_m"], ship["sensor"]) == (15, 15, "harbour radar")
+        assert (other["what"], other["identity"]) == ("vessel", "mmsi:002112345")
+        assert (other["speed_mps"], other["course_deg"]) == (None, None)
+
+    @pytest.mark.parametrize(
+        ("target", "unit", "value"),
+        [
+            ("speed_mps", "knots", 5.144444),
+            ("speed_mps", "km/h", 2.777778),
+            ("speed_mps", "mph", 4.4704),
+            ("speed_mps", "ft/s", 3.048),
+            ("speed_mps", "m/s", 10),
+            ("alt_m", "ft", 3.048),
+            ("alt_m", "fl", 304.8),
+            ("range_m", "nm", 18520),
+            ("range_m", "km", 10_000),
+            ("major_m", "mi", 16_093.44),
+            ("minor_m", "m", 10),
+        ],
+    )
+    def test_numbers_in_the_files_unit_become_ours(self, read, target, unit, value):
+        columns = self.COLUMNS | {"major_m": {"value": 5}, target: {"column": "v", "unit": unit}}
+        assert one(read(self.CELLS | {"v": "10"}, columns=columns))[target] == pytest.approx(value)
+
+    def test_a_number_beyond_our_range_is_told_in_the_files_unit(self, read):
+        columns = self.COLUMNS | {"alt_m": {"column": "v", "unit": "km"}}
+        _, rejected = read(self.CELLS | {"v": "1001"}, columns=columns)
+        assert rejected[0]["reason"] == "v = 1001 is outside -10..1000"
+
+    @pytest.mark.parametrize(
+        ("prefix", "written", "identity"),
+        [
+            ("mmsi:", "2112345", "mmsi:002112345"),
+            ("mmsi:", "211234560.0", "mmsi:211234560"),
+            ("icao:", "4B1814", "icao:4b1814"),
+            ("icao:", "A1", "icao:0000a1"),
+            ("callsign:", "dlh65a", "callsign:DLH65A"),
+            ("collar:", "Wolf 7", "collar:Wolf 7"),
+            ("mmsi:", " ", None),
+        ],
+    )
+    def test_one_ship_has_one_identity_whichever_feed_tells_of_it(self, read, prefix, written, identity):
+        columns = self.COLUMNS | {"identity": {"column": "v", "prefix": prefix}}
+        assert one(read(self.CELLS | {"v": written}, columns=columns))["identity"] == identity
+
+    def test_what_the_file_writes_for_not_known_is_null(self, read):
+        columns = self.COLUMNS | {"course_deg": {"column": "v", "missing": [360, 511]}}
+        rows, rejected = read(*[self.CELLS | {"v": v} for v in ("360.0", "511", "12", "")], columns=columns)
+        assert rejected == []
+        assert [row["course_deg"] for row in rows] == [None, None, 12, None]
+
+    def test_a_place_that_the_file_says_it_does_not_know_is_missing(self, read):
+        columns = self.COLUMNS | {"lon": {"column": "x", "missing": 181}}
+        _, rejected = read(self.CELLS | {"x": "181"}, columns=columns)
+        assert rejected[0]["reason"] == "x is missing"
+        optional = columns | {"lon": {"column": "x", "missing": 181, "optional": True}}
+        assert one(read(self.CELLS | {"x": "181"}, columns=optional))["lon"] is None
+
+    @pytest.mark.parametrize(
+        ("time", "form", "sigma_s"),
+        [
+            ("2031-03-14 10:34:05", "iso", 1),
+            ("2031-03-14 10:34", "iso", 30),
+            ("1931250845", "unix_s", 1),
+            ("14.03.2031 10:34:05", "%d.%m.%Y %H:%M:%S", 1),
+            ("14.03.2031 10:34", "%d.%m.%Y %H:%M", 30),
+        ],
+    )
+    def test_a_fix_is_as_exact_as_its_time_is_written(self, read, time, form, sigma_s):
+        columns = self.COLUMNS | {"at": {"column": "t", "format": form}}
+        assert one(read(self.CELLS | {"t": time}, columns=columns))["at_sigma_s"] == sigma_s
+        sighting = columns | {"kind": {"value": "sighting"}}
+        assert one(read(self.CELLS | {"t": time}, columns=sighting))["at_sigma_s"] == 30
+        stated = columns | {"at_sigma_s": {"value": 0.5}}
+        assert one(read(self.CELLS | {"t": time}, columns=stated))["at_sigma_s"] == 0.5
+
+    def test_a_fix_without_a_stated_precision_is_a_receivers(self, read):
+        """By row: a table may hold fixes and accounts."""
+        columns = self.COLUMNS | {"kind": "k"}
+        rows, _ = read(self.CELLS | {"k": "fix"}, self.CELLS | {"k": "sighting"}, columns=columns)
+        assert [(row["kind"], row["major_m"]) for row in rows] == [("fix", 20), ("sighting", 2000)]
+        where = columns | {"where": {"column": "p", "map": {"good": 3}}}
+        row = one(read(self.CELLS | {"k": "fix", "p": "good"}, columns=where))
+        assert row["major_m"] == 3
+
+    def test_fixes_come_from_geojson_and_parquet_too(self, tmp_path):
+        columns = {
+            "kind": {"value": "fix"},
+            "at": "t",
+            "identity": {"column": "icao24", "prefix": "icao:"},
+            "alt_m": {"column": "FL", "unit": "fl"},
+            "what": {"value": "aircraft"},
+        }
+        given = Source(id="s", feed="table", paths=[], columns=columns)
+        feature = {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [30.75, 46.45]},
+            "properties": {"t": "2031-03-14T10:34:05Z", "icao24": "4B1814", "FL": 330},
+        }
+        collection = {"type": "FeatureCollection", "features": [feature]}
+        (tmp_path / "a.geojson").write_text(json.dumps(collection))
+        point = shapely.to_wkb(shapely.Point(30.75, 46.45))
+        cells = {"t": [utc(2031, 3, 14, 10, 34, 5)], "icao24": ["4B1814"], "FL": [330.0], "geometry": [point]}
+        pq.write_table(pa.table(cells), tmp_path / "a.geoparquet")
+        for name in ("a.geojson", "a.geoparquet"):
+            (batch,) = feeds.read(given, tmp_path, str(tmp_path / name), RECEIVED_AT)
+            (row,) = batch.observations.to_pylist()
+            assert (row["kind"], row["identity"], row["lon"], row["lat"]) == ("fix", "icao:4b1814", 30.75, 46.45)
+            assert (row["at"], row["at_sigma_s"], row["major_m"]) == (utc(2031, 3, 14, 10, 34, 5), 1, 20)
+            assert row["alt_m"] == pytest.approx(330 * 30.48)
+
+    @pytest.mark.parametrize(
+        ("target", "given", "message"),
+        [
+            ("speed_mps", {"unit": "kn"}, "columns.speed_mps.unit: 'kn' is not one of m/s, km/h, knots, mph, ft/s"),
+            ("alt_m", {"unit": "ft", "scale": 2}, "columns.alt_m: needs one of unit, scale; it has both"),
+            ("course_deg", {"unit": "ft"}, "columns.course_deg.unit: course_deg has no units to choose from"),
+            ("identity", {"prefix": "mmsi"}, "columns.identity.prefix: 'mmsi' is not a text like 'mmsi:' or 'icao:'"),
+            ("sensor", {"prefix": "x:"}, "columns.sensor.prefix: no such key"),
+            ("alt_m", {"missing": "none"}, "columns.alt_m.missing: ['none'] is not a number or a list of numbers"),
+        ],
+    )
+    def test_what_cannot_be_meant_is_named(self, target, given, message):
+        columns = self.COLUMNS | {target: {"column": "v", **given}}
+        with pytest.raises(MissionError) as told:
+            feeds.check(Source(id="s", feed="table", paths=[], columns=columns))
+        assert message in str(told.value)

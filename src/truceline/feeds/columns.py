@@ -42,13 +42,20 @@ TEXTS = ("sensor", "kind", "means", "description", "weapon", "identity", "party"
 SPANS = ("instant", "hour", "day", "week", "month", "year")
 TARGETS = ("what", *TIMES, "when", *DEGREES, "where", *NUMBERS, *COUNTS, *TEXTS)
 
+#: What a unit is in ours, by the end of a target's name: metres, metres a second.
+UNITS: Final = {
+    "_m": {"m": 1.0, "km": 1000.0, "ft": 0.3048, "nm": 1852.0, "mi": 1609.344, "fl": 30.48},
+    "_mps": {"m/s": 1.0, "km/h": 1 / 3.6, "knots": 1852 / 3600, "mph": 0.44704, "ft/s": 0.3048},
+}
+
 _WORDS = ("map", "default", "separator", "flags")
 _KEYS = {
     **dict.fromkeys(("what", *TEXTS), _WORDS),
     **dict.fromkeys(("when", "where"), ("map", "default")),
     **dict.fromkeys(TIMES, ("format", "zone", "midnight_is_day")),
-    **dict.fromkeys(("lon", "lat"), ()),
-    **dict.fromkeys(NUMBERS, ("scale",)),
+    "identity": (*_WORDS, "prefix"),
+    **dict.fromkeys(("lon", "lat"), ("missing",)),
+    **dict.fromkeys(NUMBERS, ("scale", "unit", "missing")),
     **dict.fromkeys(COUNTS, ("zero_is_missing",)),
 }
 
@@ -74,6 +81,8 @@ class Column:
     midnight_is_day: bool = False
     scale: float = 1.0
     zero_is_missing: bool = False
+    prefix: str = ""
+    missing: tuple[float, ...] = ()
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -124,8 +133,10 @@ def column(source: Source, target: str, given: Any) -> Column:
         formats=_formats(source, key, given),
         zone=_text(source, key, given, "zone"),
         midnight_is_day=_bool(source, key, given, "midnight_is_day", False),
-        scale=_scale(source, key, given),
+        scale=_scale(source, key, target, given),
         zero_is_missing=_bool(source, key, given, "zero_is_missing", False),
+        prefix=_prefix(source, key, given),
+        missing=_missing(source, key, given),
     )
     _check_values(source, key, found)
     return found
@@ -195,10 +206,36 @@ def _formats(source: Source, key: str, given: Mapping[str, Any]) -> tuple[str, .
     return tuple(formats)
 
 
-def _scale(source: Source, key: str, given: Mapping[str, Any]) -> float:
+def _scale(source: Source, key: str, target: str, given: Mapping[str, Any]) -> float:
+    """The factor into our unit, said as a number or as the unit's name."""
+    if "unit" in given:
+        if "scale" in given:
+            raise fail(source, key, "needs one of unit, scale; it has both")
+        known: Mapping[str, float] = next((UNITS[end] for end in UNITS if target.endswith(end)), {})
+        if not known:
+            raise fail(source, f"{key}.unit", f"{target} has no units to choose from")
+        unit = given["unit"]
+        if not isinstance(unit, str) or unit not in known:
+            raise fail(source, f"{key}.unit", f"{unit!r} is not one of {', '.join(known)}")
+        return known[unit]
     scale = given.get("scale", 1.0)
     _expect(source, f"{key}.scale", scale, _is_number(scale) and scale > 0, "a number to multiply by")
     return float(scale)
+
+
+def _prefix(source: Source, key: str, given: Mapping[str, Any]) -> str:
+    """What identities begin with, so that those of several registers are kept apart."""
+    prefix = _text(source, key, given, "prefix") or ""
+    _expect(source, f"{key}.prefix", prefix, not prefix or prefix.endswith(":"), "a text like 'mmsi:' or 'icao:'")
+    return prefix
+
+
+def _missing(source: Source, key: str, given: Mapping[str, Any]) -> tuple[float, ...]:
+    """The numbers that a file writes for "not known"."""
+    said = given.get("missing", [])
+    said = said if isinstance(said, list) else [said]
+    _expect(source, f"{key}.missing", said, all(_is_number(value) for value in said), "a number or a list of numbers")
+    return tuple(map(float, said))
 
 
 def _bool(source: Source, key: str, given: Mapping[str, Any], name: str, otherwise: bool) -> bool:

@@ -18,10 +18,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from truceline.agreement import Assumption
 from truceline.errors import SourceError
 from truceline.feeds import columns, features, options, values
 from truceline.feeds.batch import Batch, Faults, Intake, Records, shown
-from truceline.feeds.clock import NO_TIME, Clock, When
+from truceline.feeds.clock import MINUTE_SIGMA_S, NO_TIME, Clock, When
 from truceline.feeds.columns import Column
 from truceline.feeds.plan import Map, Plan, plan
 from truceline.feeds.presets import SETTLEMENT_M
@@ -33,6 +34,9 @@ OWN = ("place", "id", "outlet", "killed_low", "killed_high")
 
 #: What a table without a column of precision is taken to know of its places: assumption, low confidence.
 DEFAULT_PLACE_M = SETTLEMENT_M
+#: Fixes come from receivers: what they are taken to know of their places and, with seconds written, of their times.
+FIX_PLACE_M = Assumption(20.0, "satellite navigation in a moving vehicle; nobody states it")
+FIX_TIME_S = Assumption(1.0, "a time written to the second by a machine")
 
 _SET_FLAGS = ("1", "1.0", "true", "t", "yes", "y")
 #: For files that have geometries, where the mission file names no columns of degrees.
@@ -96,9 +100,11 @@ def _columns(
     """The observation's columns from the file's."""
     rows = faults.rows
     given = {target: _text(text, entry, rows) for target, entry in form.items()}
-    out: dict[str, Any] = {"kind": "sighting"}
-    out |= _times(given, form, plan, faults)
-    out |= _places(given, form, plan, source, faults)
+    kind = _kind(given, form, faults)
+    is_fix = pc.equal(kind, "fix").to_numpy(zero_copy_only=False)
+    out: dict[str, Any] = {"kind": kind}
+    out |= _times(given, form, plan, is_fix, faults)
+    out |= _places(given, form, plan, source, is_fix, faults)
     out |= _what(given["what"], form["what"], faults)
     for target, (low, high) in columns.NUMBERS.items():
         if target in form:
@@ -108,18 +114,37 @@ def _columns(
             entry = form[target]
             out[target] = values.whole(given[target], entry.label, faults, zero_is_missing=entry.zero_is_missing)
     for target in columns.TEXTS:
-        if target in form:
+        if target in form and target != "kind":
             out[target] = _words(given[target], form[target], faults)
-    if "kind" in form:
-        wrong = ~pc.is_in(out["kind"], pa.array(KINDS)).to_numpy(zero_copy_only=False)
-        faults.add(wrong, form["kind"].label, given["kind"], f"is not one of {', '.join(KINDS)}")
-        out["kind"] = pc.fill_null(out["kind"], "sighting")
+    if "identity" in form:
+        out["identity"] = _identity(out["identity"], form["identity"].prefix)
     for target in OWN:
         empty = pa.nulls(rows, pa.int32() if target in columns.COUNTS else pa.string())
         out[f"table_{target}"] = out.pop(target, empty)
     for target in ("when", "where"):
         out[f"table_{target}"] = given.get(target, pa.nulls(rows, pa.string()))
     return out
+
+
+def _kind(given: Mapping[str, pa.Array], form: Map, faults: Faults) -> pa.Array:
+    """The kind of each record, `sighting` where the map does not say."""
+    if "kind" not in form:
+        return pa.repeat(pa.scalar("sighting"), faults.rows)
+    kind = _words(given["kind"], form["kind"], faults)
+    wrong = ~pc.is_in(kind, pa.array(KINDS)).to_numpy(zero_copy_only=False)
+    faults.add(wrong, form["kind"].label, given["kind"], f"is not one of {', '.join(KINDS)}")
+    return pc.fill_null(kind, "sighting")
+
+
+def _identity(text: pa.Array, prefix: str) -> pa.Array:
+    """Identities with their prefix, written as the feeds of transponders write them: one ship has one identity."""
+    if prefix == "mmsi:":
+        text = pc.utf8_lpad(pc.replace_substring_regex(text, r"\.0*$", ""), 9, "0")
+    elif prefix == "icao:":
+        text = pc.utf8_lpad(pc.utf8_lower(text), 6, "0")
+    elif prefix == "callsign:":
+        text = pc.utf8_upper(text)
+    return pc.binary_join_element_wise(prefix, text, "") if prefix else text
 
 
 def _text(text: Mapping[str, pa.Array], entry: Column, rows: int) -> pa.Array:
@@ -142,12 +167,17 @@ def _numbers(
     text: pa.Array, entry: Column, plan: Plan, faults: Faults, low: float, high: float, required: bool = False
 ) -> npt.NDArray[np.float64]:
     scale = entry.scale
+    if entry.missing:
+        said = values.numbers(text, entry.label, Faults(faults.rows), decimal=plan.decimal)
+        text = pc.if_else(pa.array(np.isin(said, entry.missing)), None, text)
     return scale * values.numbers(
         text, entry.label, faults, low=low / scale, high=high / scale, required=required, decimal=plan.decimal
     )
 
 
-def _times(given: Mapping[str, pa.Array], form: Map, plan: Plan, faults: Faults) -> dict[str, pa.Array]:
+def _times(
+    given: Mapping[str, pa.Array], form: Map, plan: Plan, is_fix: npt.NDArray[np.bool_], faults: Faults
+) -> dict[str, pa.Array]:
     """`at`, `until`, `at_sigma_s`: intervals from times, dates and their stated precision."""
     if "at" not in form:
         return {}
@@ -168,11 +198,21 @@ def _times(given: Mapping[str, pa.Array], form: Map, plan: Plan, faults: Faults)
         until_us = np.where(moment, at_us, until_us)
         at_us = np.where(moment, at_us - int(plan.reported_within_s * 1e6), at_us)
     untimed = at_us == NO_TIME
+    # A machine's second is a second; a person's "10:34:00" is some minute.
+    exact = is_fix & (until_us == NO_TIME) & (sigma_s == MINUTE_SIGMA_S) & _to_the_second(given["at"], form["at"])
+    sigma_s = np.where(exact, FIX_TIME_S.value, sigma_s)
     return {
         "at": values.times(at_us, untimed),
         "until": values.times(until_us, until_us == NO_TIME),
         "at_sigma_s": nullable(np.where(untimed, np.nan, sigma_s).astype(np.float32)),
     }
+
+
+def _to_the_second(text: pa.Array, entry: Column) -> npt.NDArray[np.bool_]:
+    """Which times are written with seconds."""
+    by_form = any(form.startswith("unix") or "%S" in form or "%T" in form for form in entry.formats)
+    seconds = pc.match_substring_regex(text, r"\d\d:\d\d:\d\d").fill_null(False).to_numpy(zero_copy_only=False)
+    return np.asarray(seconds | by_form)
 
 
 def _read(
@@ -200,7 +240,12 @@ def _read(
 
 
 def _places(
-    given: Mapping[str, pa.Array], form: Map, plan: Plan, source: Source, faults: Faults
+    given: Mapping[str, pa.Array],
+    form: Map,
+    plan: Plan,
+    source: Source,
+    is_fix: npt.NDArray[np.bool_],
+    faults: Faults,
 ) -> dict[str, pa.Array]:
     """Degrees and the ellipse; a place without a stated precision has the default one."""
     if "lon" not in form:
@@ -216,10 +261,10 @@ def _places(
         if "minor_m" not in form:
             out["minor_m"] = nullable(_numbers(given["major_m"], form["major_m"], plan, faults, 0, 1e7))
         return out | {"tilt_deg": 0.0}
-    sigma_m = np.full(faults.rows, DEFAULT_PLACE_M)
+    sigma_m = np.where(is_fix, FIX_PLACE_M.value, DEFAULT_PLACE_M)
     if "where" in form:
         stated = _mapped(given["where"], form["where"], faults)
-        sigma_m = np.where(np.isnan(stated), DEFAULT_PLACE_M, stated)
+        sigma_m = np.where(np.isnan(stated), sigma_m, stated)
     sigma_m = np.where(np.isnan(lon + lat), np.nan, sigma_m)
     return out | {"major_m": nullable(sigma_m), "minor_m": nullable(sigma_m), "tilt_deg": 0.0}
 
