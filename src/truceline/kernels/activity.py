@@ -77,24 +77,12 @@ def _weigh(fires, expected, watched, chain, out):  # type: ignore[no-untyped-def
             out[s, c] = y * y
     for c in range(cells):
         if fires[c] > 0.0:
-<<<<<<< ours
             most = 1e-12
             for s in range(states):
                 most = max(most, expected[c] * chain.level[s] + watched[c] * chain.rate[s])
             for s in range(states):
                 due = max(expected[c] * chain.level[s] + watched[c] * chain.rate[s], 1e-12)
                 out[s, c] *= math.exp(fires[c] * math.log(due / most))
-=======
-            most = 0.0
-            for s in range(quiet + active):
-                most = max(
-                    most,
-                    expected[c] * chain.level[s] if s < quiet else expected[c] + watched[c] * chain.rate[s - quiet],
-                )
-            for s in range(quiet + active):
-                due = expected[c] * chain.level[s] if s < quiet else expected[c] + watched[c] * chain.rate[s - quiet]
-                out[s, c] *= math.exp(fires[c] * math.log(max(due, 1e-12) / max(most, 1e-12)))
->>>>>>> theirs
 
 
 @njit(cache=True, error_model="numpy")
