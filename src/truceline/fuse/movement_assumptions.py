@@ -138,7 +138,17 @@ STAY_S: Mapping[str, Assumption] = {
     "uav": _low(900.0, "a drone that passes is gone by then"),
 }
 #: Longest silence within a stay.
-STAY_GAP_S = _low(7_200.0, "slow reporters; longer, and it may have been elsewhere")
+STAY_GAP_S: Mapping[str, Assumption] = {
+    "vessel": _low(7_200.0, "slow reporters; longer, and it may have been elsewhere"),
+    "aircraft": _low(300.0, "longer, and it may have landed"),
+    "uav": _low(300.0, "as aircraft"),
+}
+#: Slower than this on average it stands on the ground, m/s.
+STAY_MPS: Mapping[str, Assumption] = {
+    "aircraft": _low(20.0, "aeroplanes stall; what taxies and parks does not stay in the air"),
+    "aircraft.rotary": _low(0.0, "helicopters hover"),
+    "": _low(0.0, "ships and drones can stand still"),
+}
 #: That a stay of the shortest kind is more than an ordinary wait, before anything else is known.
 STAY_PRIOR = _low(0.3, "most ships that wait wait for a berth")
 #: Each other that stays nearby at the time, up to three: natural log of odds against. It is an anchorage then.

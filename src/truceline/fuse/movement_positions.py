@@ -18,7 +18,7 @@ from truceline.frame import Frame
 from truceline.fuse import movement_assumptions as assumed
 from truceline.fuse.columns import coded
 from truceline.fuse.movement_disturbances import together
-from truceline.fuse.movement_rows import Fixes, Told, between, covariance, far, log_odds, probability, told
+from truceline.fuse.movement_rows import Fixes, Told, between, covariance, far, log_odds, nothing, probability, told
 from truceline.geojson import to_local
 from truceline.kernels.movement import circling
 from truceline.observation import ids, to_numpy
@@ -254,13 +254,14 @@ def _on_land(fixes: Fixes, land: BaseGeometry) -> Told:
     index = ZoneIndex([land])
     e, n, ve, cov, vn = (v[rows] for v in (fixes.east_m, fixes.north_m, fixes.var_e, fixes.cov_en, fixes.var_n))
     found, _, p = index.probability(e, n, ve, cov, vn)
-    on = rows[found[p >= 0.5]]
-    p = p[p >= 0.5]
+    on, p = rows[found[p >= 0.5]], p[p >= 0.5]
+    if not len(on):
+        return nothing("movement.on_land")
     new = (np.diff(on, prepend=-9) > 1) | (np.diff(fixes.track[on], prepend=-1) != 0)
     first = np.flatnonzero(new)
     last = np.append(first[1:], len(on)) - 1
     count = last - first + 1
-    most = np.maximum.reduceat(p, first) if len(first) else p
+    most = np.maximum.reduceat(p, first)
     text = [
         f"{fixes.name(int(fixes.track[a]))} was, as stated, on land, more than {far(assumed.ON_LAND_M.value)} "
         f"from water on the map, {between(fixes.at_s[a], fixes.at_s[b])} ({k} fixes)."

@@ -26,6 +26,9 @@ Ints = npt.NDArray[np.int64]
 #: How an object is called in a sentence, by the head of its term.
 _NOUNS = {"vessel": "vessel", "aircraft": "aircraft", "uav": "drone", "ground": "vehicle", "weapon": "weapon system"}
 
+#: An interval so many times the one on a fix's other side is a gap, and says little of its speed.
+_GAP = 3.0
+
 
 @dataclass(frozen=True)
 class Fixes:
@@ -153,6 +156,11 @@ def told(
     )
 
 
+def nothing(what: str) -> Told:
+    """No movement of a kind."""
+    return told(what, [], [], [], [], [[]] * 5, [])
+
+
 def assembled(parts: Sequence[Told], fixes: Fixes) -> pa.Table:
     """`picture.MOVEMENTS` in the order of begin, track, term, zone."""
     parts = [part for part in parts if part.rows]
@@ -274,9 +282,15 @@ def far(metres: float) -> str:
 
 
 def _slope(place_m: Floats, at_s: Floats, first: Ints, after: Ints) -> Floats:
-    """Velocity from the point before to the point after, within `first` to `after`; NaN where no time lies between."""
+    """Velocity from the point before to the point after, within `first` to `after`; NaN where no time lies between.
+
+    Where one of them is much farther off in time, there was a gap: the other alone says how fast it was.
+    """
     rows = np.arange(len(at_s))
     a, b = np.maximum(rows - 1, first), np.minimum(rows + 1, after - 1)
+    since, until = at_s - at_s[a], at_s[b] - at_s
+    a = np.where((until > 0) & (since > _GAP * until), rows, a)
+    b = np.where((since > 0) & (until > _GAP * since), rows, b)
     lasts = at_s[b] - at_s[a]
     slope = np.divide(place_m[b] - place_m[a], lasts, out=np.full(len(rows), np.nan), where=lasts > 0)
     return np.asarray(slope)

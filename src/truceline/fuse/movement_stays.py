@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from shapely.geometry.base import BaseGeometry
 
 from truceline.fuse import movement_assumptions as assumed
-from truceline.fuse.movement_rows import Fixes, Told, between, far, lasting, log_odds, probability, told
+from truceline.fuse.movement_rows import Fixes, Told, between, far, lasting, log_odds, nothing, probability, told
 from truceline.kernels.metrics import brackets
 from truceline.kernels.movement import stays
 from truceline.zones import ZoneIndex
@@ -37,8 +37,14 @@ def staying(
 
 
 def _loitering(fixes: Fixes, harbours: Sequence[BaseGeometry]) -> Told:
-    radius, least = (assumed.longest(table, fixes.terms) for table in (assumed.STAY_M, assumed.STAY_S))
-    begin, end = stays(fixes.first, fixes.at_s, fixes.east_m, fixes.north_m, radius, least, assumed.STAY_GAP_S.value)
+    radius, least, gap, fastest_still = (
+        assumed.longest(table, fixes.terms)
+        for table in (assumed.STAY_M, assumed.STAY_S, assumed.STAY_GAP_S, assumed.STAY_MPS)
+    )
+    begin, end = stays(fixes.first, fixes.at_s, fixes.east_m, fixes.north_m, radius, least, gap)
+    way = _travelled(fixes)
+    aloft = way[end] - way[begin] >= fastest_still[fixes.track[begin]] * (fixes.at_s[end] - fixes.at_s[begin])
+    begin, end = begin[aloft], end[aloft]
     track = fixes.track[begin]
     place = _area(fixes, begin, end)
     long = fixes.at_s[end] - fixes.at_s[begin]
@@ -49,7 +55,6 @@ def _loitering(fixes: Fixes, harbours: Sequence[BaseGeometry]) -> Told:
         "others waiting nearby": assumed.WAITING_TOO.value * np.minimum(others, 3),
         "harbour": np.where(_within(harbours, place[0], place[1]), assumed.HARBOUR.value, 0.0),
     }
-    way = _travelled(fixes)
     text = []
     for k, (a, b) in enumerate(zip(begin.tolist(), end.tolist(), strict=True)):
         words = (
@@ -73,7 +78,7 @@ def _stopped(fixes: Fixes, zone: str, name: str, lane: BaseGeometry) -> Told:
     fix, p = fix[slow], p[slow]
     new = np.diff(fix, prepend=-9) > 1
     new |= (np.diff(fixes.track[fix], prepend=-1) != 0) | (
-        np.diff(fixes.at_s[fix], prepend=-np.inf) > assumed.STAY_GAP_S.value
+        np.diff(fixes.at_s[fix], prepend=-np.inf) > assumed.STAY_GAP_S["vessel"].value
     )
     first = np.flatnonzero(new)
     last = np.append(first[1:], len(fix)) - 1
@@ -109,7 +114,7 @@ def _meetings(fixes: Fixes, harbours: Sequence[BaseGeometry]) -> Told:
     spread = np.maximum(fixes.spread_m[row], fixes.spread_m[after])
     slow = np.flatnonzero((speed < assumed.TOGETHER_SLOW_MPS.value) & ~_within(harbours, east, north))
     if len(slow) < 2:
-        return _none("movement.rendezvous")
+        return nothing("movement.rendezvous")
     near = assumed.TOGETHER_NEAR_M.value
     tree = cKDTree(np.column_stack([east[slow], north[slow], instant[slow] * 2.0 * near]))
     pairs = slow[tree.query_pairs(near, output_type="ndarray")].reshape(-1, 2)
@@ -213,7 +218,3 @@ def _within(areas: Sequence[BaseGeometry], east_m: Floats, north_m: Floats) -> B
     if len(areas):
         inside[ZoneIndex(list(areas)).members(east_m, north_m)[0]] = True
     return inside
-
-
-def _none(what: str) -> Told:
-    return told(what, [], [], [], [], [[]] * 5, [])

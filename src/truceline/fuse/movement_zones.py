@@ -146,10 +146,7 @@ class _Visits:
         self.all = item[order], of[order], value[order]
         keep = order[value[order] >= assumed.FLOOR]
         self.item, self.zone, self.p = item[keep], of[keep], value[keep]
-        # one unlikely fix or way between two likely ones parts no visit
-        track = fixes.track[self.item // 2]
-        new = (np.diff(self.item, prepend=-9) > 2) | (np.diff(self.zone, prepend=-1) != 0)
-        new |= np.diff(track, prepend=-1) != 0
+        new = (np.diff(self.item, prepend=-9) > 1) | (np.diff(self.zone, prepend=-1) != 0)
         self.start = np.flatnonzero(new)
         self.stop = np.append(self.start[1:], len(self.item))
         self.way_at = np.full(len(fixes.at_s), -1)
@@ -171,7 +168,8 @@ class _Visits:
         before = np.where(begins % 2 == 0, begins // 2 - 1, begins // 2)
         after = ends // 2 + 1
         from_start, to_end = before < first, after > last
-        cross = (p_fix < 0.5) & ~from_start & ~to_end
+        # a way between fixes says what no fix of the visit does
+        cross = (p_fix < 0.5) & (p >= 2 * p_fix) & ~from_start & ~to_end
         sure = at_fix & (self.p >= _SURE * p_fix[run])
         fix = self.item // 2
         arrived = np.minimum.reduceat(np.where(sure, fix, np.iinfo(np.int64).max), self.start)

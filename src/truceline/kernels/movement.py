@@ -10,7 +10,7 @@ from truceline.kernels.polygon import Floats, Integers, grown
 
 @njit(cache=True)
 def stays(
-    first: Integers, at_s: Floats, east_m: Floats, north_m: Floats, radius_m: Floats, least_s: Floats, gap_s: float
+    first: Integers, at_s: Floats, east_m: Floats, north_m: Floats, radius_m: Floats, least_s: Floats, gap_s: Floats
 ) -> tuple[Integers, Integers]:
     """Where objects stay within a circle round a fix for a time: the stay points of Li et al. (2008).
 
@@ -20,10 +20,9 @@ def stays(
         Fixes of object i are `first[i]` to `first[i + 1]`, in ascending time; not checked.
     at_s, east_m, north_m : (n,) float64
         A fix with NaN ends a stay.
-    radius_m, least_s : (t,) float64
-        Of each object: within which distance of the stay's first fix, and for how long at least.
-    gap_s : float64
-        Longest silence within a stay.
+    radius_m, least_s, gap_s : (t,) float64
+        Of each object: within which distance of the stay's first fix, for how long at least, and the longest silence
+        within a stay. An object with NaN has no stays.
 
     Returns
     -------
@@ -35,7 +34,7 @@ def stays(
         i = first[t]
         while i < first[t + 1]:
             j = i + 1
-            while j < first[t + 1] and at_s[j] - at_s[j - 1] <= gap_s:
+            while j < first[t + 1] and at_s[j] - at_s[j - 1] <= gap_s[t]:
                 if not math.hypot(east_m[j] - east_m[i], north_m[j] - north_m[i]) <= radius_m[t]:
                     break
                 j += 1
