@@ -193,7 +193,8 @@ class Day:
                 row = coarsened(row)
                 known = np.isfinite(away[i]) and away[i] <= FAR_KM * 1000
                 place = f"near {self.gazetteer.name[town[i]]}" if known else regions[i] or "undetermined place"
-            held = self.held.get(row["incident_id"], [])
+            # what an act of another day lit is no breach anew
+            held = [] if plain(row["follows"]) else self.held.get(row["incident_id"], [])
             rows.append(
                 {
                     "number": 0,
