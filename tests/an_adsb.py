@@ -78,3 +78,15 @@ def status(nacp: int, version: int = 2) -> str:
 def answer(form: int, code: int, icao: int = 0x4B1814, message: str = "") -> str:
     """An answer to an interrogation: DF 4, 5 (short) or 20, 21 with 56 bits; code is of altitude or identity."""
     return frame(f"{form:05b}" + "0" * 14 + f"{code:013b}{message}", icao)
+
+
+def height(feet: int) -> int:
+    """The 13-bit code of an altitude in steps of 25 feet."""
+    steps = f"{(feet + 1000) // 25:011b}"
+    return int(f"{steps[:6]}0{steps[6]}1{steps[7:]}", 2)
+
+
+def identity(squawk: str) -> int:
+    """The 13-bit code of four octal digits: C1 A1 C2 A2 C4 A4 - B1 D1 B2 D2 B4 D4."""
+    a, b, c, d = (f"{int(digit):03b}"[::-1] for digit in squawk)
+    return int(f"{c[0]}{a[0]}{c[1]}{a[1]}{c[2]}{a[2]}0{b[0]}{d[0]}{b[1]}{d[1]}{b[2]}{d[2]}", 2)

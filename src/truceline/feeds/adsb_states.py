@@ -51,6 +51,10 @@ NAMES: Final[dict[str, dict[str, tuple[float, ...]]]] = {
     "category": {"category": (1,)},
     "nacp": {"nac_p": (1,), "nacp": (1,)},
 }  # fmt: skip
+#: Names of columns that are no numbers, even where digits stand in them.
+WORDS = frozenset(
+    alias for meaning in ("address", "callsign", "squawk", "on_ground", "category") for alias in NAMES[meaning]
+)
 REQUIRED = ("address", "lon", "lat")
 METRIC = ("velocity", "vertrate", "baroaltitude")
 
@@ -234,7 +238,7 @@ class _Said:
 
 
 def _micros(text: pa.Array) -> Whole:
-    numeric = pc.match_substring_regex(text, r"^\s*\d+(\.\d*)?(e\d+)?\s*$").fill_null(False)
+    numeric = pc.match_substring_regex(text, r"^\s*\d+(\.\d*)?(e\+?\d+)?\s*$").fill_null(False)
     number = pc.if_else(numeric, pc.utf8_trim_whitespace(text), None).cast(pa.float64())
     seconds = number.to_numpy(zero_copy_only=False)
     size = np.where(np.isnan(seconds), 0.0, seconds)

@@ -84,8 +84,8 @@ NOT_MEASURED_M = 1000.0
 #: A tenth of a minute of latitude, rounded: uniform over 185.2 m.
 COARSE_M = 185.2 / np.sqrt(12)
 
-#: A report says the second of its position's time. Of 800 in a file of satellite data 95 % were heard within 15 s of it.
-#: Further than this the receiver's time is taken as it is.
+#: A report says the second of its position's time. Of 800 in a file of satellite data 95 % were heard within 15 s
+#: of it. Further off than this the receiver's time is taken as it is.
 HEARD_WITHIN_S, HEARD_BEFORE_S = 30, 5
 #: 1-sigma error of a time: of a known second, uniform; of a message that says none. Assumption, medium confidence.
 SECOND_SIGMA_S, HEARD_SIGMA_S = 0.3, 5.0

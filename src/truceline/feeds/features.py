@@ -146,7 +146,7 @@ def text_records(first: int, raws: list[bytes], rows: list[dict[str, Any] | Faul
             continue
         texts = []
         for name in wanted:
-            text = _as_text(row.get(name))
+            text = as_text(row.get(name))
             if text is not None and not _storable(text):
                 broken[place] = Fault(f"{name} holds a NUL or half a character: not text", name)
                 break
@@ -168,7 +168,7 @@ def _storable(text: str) -> bool:
     return "\0" not in text
 
 
-def _as_text(value: Any) -> str | None:
+def as_text(value: Any) -> str | None:
     """A value as a CSV file would have it; numbers so that they read back the same."""
     match value:
         case None:
