@@ -39,7 +39,7 @@ class Assumed:
     far_odds: float = 3e-6
     no_line_odds: float = 0.02
     #: Online, when nothing that followed can confirm it, the odds are this part of those (assumption, low).
-    unconfirmed: float = 0.4
+    unconfirmed: float = 0.3
     #: How long activity lasts: weeks at the front, days in the rear, where strikes are single; in between by distance.
     lasts_days: float = 45.0
     rear_lasts_days: float = 10.0
@@ -63,7 +63,7 @@ class Assumed:
     #: Cells count for that by their nearness to the line, falling by e with so many km.
     count_km: float = 15.0
     #: How often the cells are looked at again in the light of each other.
-    settlings: int = 5
+    settlings: int = 8
 
 
 ASSUMED = Assumed()
@@ -76,8 +76,6 @@ _REGION_KM, _REGION_DAYS, _REGION_DOUBT, _TOGETHER = 90.0, 2.5, 3.0, 2.0
 _DARK, _BRIGHT = 0.1, 3.0
 #: More fires than this in a cell and period are one event that tells no more.
 _MOST_FIRES = 8.0
-#: Each look takes the pull of the surroundings so much farther than it leads: five looks then come to where twenty do.
-_AHEAD = 1.7
 #: No period begins activity for certain.
 _MOST_ONSET = 0.9
 #: Farther from the line than three times `count_km`, cells neither change others nor are changed by them.
@@ -158,7 +156,7 @@ def settled(stage: "Stage", by_day: Floats) -> Found:
         onset = _shifted(stage.onset[:, near], shift)
         active = smooth(mine, expected, watched, onset, stage.end[:, near], made).sum(axis=1)
         busy[:, near] = active
-        shift += _AHEAD * (stage.coupled(active) - shift)
+        shift = stage.coupled(active)
     region = stage.region(busy, by_day)
     onset = stage.onset.copy()
     onset[:, near] = _shifted(onset[:, near], shift)

@@ -226,9 +226,11 @@ def _scene(background: Background, lon: Floats, lat: Floats, at_s: Floats, lines
     periods = int(day[-1] - first) // PERIOD_DAYS + 1
     seen = np.zeros(periods * PERIOD_DAYS, np.bool_)
     seen[day - first] = True
-    # version 0 is no line; a period has the line of its first day, so that online no line is known before its time
+    # version 0 is no line; a period has the line of its first day (or of the first day there is), so that online no line
+    # is known before its time
     line, line_km = np.zeros(periods, np.int64), np.full((1, background.grid.rows, background.grid.columns), np.inf)
     if lines is not None:
-        line = np.searchsorted(lines.day, first + PERIOD_DAYS * np.arange(periods), side="right")
+        starts = np.maximum(first + PERIOD_DAYS * np.arange(periods), day[0])
+        line = np.searchsorted(lines.day, starts, side="right")
         line_km = np.concatenate([line_km, lines.km])
     return Scene(background, first, periods, row, column, at_s, day - first, seen, line, line_km)
