@@ -8,7 +8,6 @@ there are round there and then. What keeps them apart whatever the numbers: one 
 places speaks of two occurrences (a list of twelve villages is twelve events).
 """
 
-import hashlib
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from truceline.kernels.cluster import links
 from truceline.kernels.grid import distinct
 from truceline.kernels.likelihood import Statements, in_order
 from truceline.kernels.merge import Sameness, alike, merged, row_codes
+from truceline.kernels.sha256 import of_rows
 from truceline.observation import ID
 
 Array = npt.NDArray[np.float64]
@@ -176,7 +176,7 @@ def named(anchors: pa.Array) -> tuple[pa.Array, pa.Array]:
 
     The halves of SHA-256 over "event" and that id: a late report changes them only where it is the earliest.
     """
-    digests = b"".join([hashlib.sha256(b"event" + anchor).digest() for anchor in anchors.to_pylist()])
-    halves = np.frombuffer(digests, "V16").reshape(-1, 2)
-    event, incident = (pa.py_buffer(halves[:, half].tobytes()) for half in (0, 1))
+    rows = np.frombuffer(anchors.buffers()[1], np.uint8)[anchors.offset * 16 :][: len(anchors) * 16].reshape(-1, 16)
+    halves = of_rows(b"event", rows).reshape(-1, 2, 16)
+    event, incident = (pa.py_buffer(np.ascontiguousarray(halves[:, half])) for half in (0, 1))
     return tuple(pa.Array.from_buffers(ID, len(anchors), [None, ids]) for ids in (event, incident))

@@ -6,7 +6,6 @@ a verdict table in its docstring and in tests/test_rules.py.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 from truceline.agreement import Agreement, Clause
 from truceline.finding import FACTOR, FINDINGS
 from truceline.frame import Frame
+from truceline.kernels.sha256 import of_rows
 from truceline.observation import ID, LIKELIHOODS, RELEASES, TIME, nullable
 from truceline.rules import cessation, duty, no_fly, presence, protected_site, withdrawal
 from truceline.rules.factors import Factor, Inside
@@ -140,16 +140,13 @@ def _table(clause: Clause, party: str, holding: Holding, subjects: Subjects, sai
 
 def _ids(clause: str, party: str, subjects: pa.Array) -> pa.Array:
     """The first 16 bytes of SHA-256 over "finding", clause, reading and subject, as `subjects.identity` has them."""
-    begin = sha256()
-    for part in ("finding", clause, party):
-        begin.update(len(part.encode()).to_bytes(2, "big") + part.encode())
-    begin.update((16).to_bytes(2, "big"))
-    out = []
-    for subject in subjects.to_pylist():
-        whole = begin.copy()
-        whole.update(subject)
-        out.append(whole.digest()[:16])
-    return pa.array(out, ID)
+    if not len(subjects):
+        return pa.array([], ID)
+    parts = ("finding", clause, party)
+    begin = b"".join(len(part.encode()).to_bytes(2, "big") + part.encode() for part in parts) + (16).to_bytes(2, "big")
+    rows = np.frombuffer(subjects.buffers()[1], np.uint8)[subjects.offset * 16 :][: len(subjects) * 16].reshape(-1, 16)
+    halves = np.ascontiguousarray(of_rows(begin, rows)[:, :16])
+    return pa.Array.from_buffers(ID, len(subjects), [None, pa.py_buffer(halves)])
 
 
 def _factors(factors: list[Factor], n: int) -> pa.Array:

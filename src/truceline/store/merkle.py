@@ -8,12 +8,16 @@ the RFC's tree.
 import hashlib
 from collections.abc import Sequence
 
+import numpy as np
+
 SIZE = 32
 
 #: Root of no leaves: SHA-256 of nothing.
 EMPTY = hashlib.sha256().digest()
 #: What every inner node begins with; a copy of it is a third cheaper than a new hash.
 _INNER = hashlib.sha256(b"\x01")
+#: From so many nodes on they are hashed side by side.
+_MANY = 1024
 
 
 def _node(left: bytes, right: bytes) -> bytes:
@@ -24,6 +28,10 @@ def _above(level: bytes) -> bytes:
     """The level above: half as many hashes, one behind the other as below."""
     inner, up = _INNER.copy, []
     paired = len(level) // (2 * SIZE) * 2 * SIZE
+    if paired >= _MANY * 2 * SIZE:
+        from truceline.kernels.sha256 import of_rows  # numba takes half a second, and only a writer has so many
+
+        return of_rows(b"\x01", np.frombuffer(level, np.uint8, paired).reshape(-1, 2 * SIZE)).tobytes() + level[paired:]
     for at in range(0, paired, 2 * SIZE):
         node = inner()
         node.update(level[at : at + 2 * SIZE])
