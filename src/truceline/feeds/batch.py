@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -134,13 +135,7 @@ class Intake:
         good = faults.good
         accepted = np.zeros(total, np.bool_)
         accepted[position[good]] = True
-        leaves = observation.leaves(self.source.id, records.raws)
-        if day is not None:
-            dated = np.flatnonzero(good & (day >= 0))
-            places = position[dated].tolist()
-            raws = [records.raws[place] for place in places]
-            for place, leaf in zip(places, observation.leaves(self.source.id, raws, day[dated].tolist()), strict=True):
-                leaves[place] = leaf
+        leaves = self._leaves(records.raws, position, good, day)
         occurrences = self._occurrences(values, untimed, position, good, records, leaves)
         why = {**records.broken, **{int(position[row]): fault for row, fault in faults.why.items()}}
         if records.break_at is not None:
@@ -151,6 +146,26 @@ class Intake:
             self._observations(records, values, leaves, numbers, position, good, occurrences),
             self._rejections(records, leaves, numbers, why),
         )
+
+    def _leaves(
+        self,
+        raws: list[bytes],
+        position: npt.NDArray[np.int64],
+        good: npt.NDArray[np.bool_],
+        day: npt.NDArray[np.int64] | None,
+    ) -> list[bytes]:
+        """The records' hashes: of their bytes alone, or with their day where they have one."""
+        if day is None:
+            return observation.leaves(self.source.id, raws)
+        numbers = np.full(len(raws), -1, np.int64)
+        numbers[position[good]] = day[good]
+        leaves: list[bytes] = []
+        # Records of one kind mostly stand together.
+        cuts = [0, *(np.flatnonzero(np.diff(numbers < 0)) + 1).tolist(), len(raws)]
+        for begin, end in pairwise(cuts):
+            days = None if begin == end or numbers[begin] < 0 else numbers[begin:end].tolist()
+            leaves += observation.leaves(self.source.id, raws[begin:end], days)
+        return leaves
 
     def _occurrences(
         self,
