@@ -19,6 +19,8 @@ SOURCES = (
     Source(id="firms", feed="firms", paths=["firms/*.csv"]),
     Source(id="firms-short", feed="firms", paths=["firms_baseline/*.csv.gz"]),
     Source(id="viina", feed="table", preset="viina", paths=["incidents/*.csv.gz"]),
+    Source(id="ais-table", feed="ais", paths=["ais/movingpandas/boat-positions.csv"]),
+    Source(id="adsb-json", feed="adsb", paths=["adsb/traffic/collections/quickstart.json.gz"]),
 )
 RADARS = {f"25/{sic}": {"lon": 16.0, "lat": 46.0} for sic in range(256)}
 #: Samples that are too small: how often they are repeated, and how many bytes of header they have only once.
@@ -34,6 +36,9 @@ REPEATED = (
         0,
     ),
     (Source(id="cot", feed="cot", paths=["cot/xml/*.xml"]), 400, 0),
+    (Source(id="ais", feed="ais", paths=["ais/aisdb/*.nm4"]), 300, 0),
+    (Source(id="adsb", feed="adsb", paths=["adsb/sample_data_adsb.csv"]), 100, 0),
+    (Source(id="adsb-comm-b", feed="adsb", paths=["adsb/sample_data_commb_df2*.csv"]), 2, 0),
 )
 
 
@@ -47,6 +52,8 @@ def main(folder: Path) -> None:
             path.write_bytes(content[:head] + content[head:] * times)
             measure(source, Path(made), [str(path)])
     by_libasterix(folder / "asterix" / "sample_data" / "cat062cat065.raw")
+    by_pyais(folder / "ais" / "aisdb" / "test_data_20211101.nm4")
+    by_rs1090(folder / "adsb" / "sample_data_adsb.csv")
 
 
 def by_libasterix(path: Path) -> None:
@@ -60,6 +67,30 @@ def by_libasterix(path: Path) -> None:
         records += len(profile.parse(base.Bits.from_bytes(content)))
     seconds = time.process_time() - begun
     print(f"libasterix   {records:8,} records  {seconds:6.3f} s  {records / seconds:10,.0f} a second")
+
+
+def by_pyais(path: Path) -> None:
+    """Beside ours: what pyais alone takes to decode the sentences of one part, without any column."""
+    import pyais
+
+    whole = [line[line.index(b"!") :] for line in path.read_bytes().splitlines() if b"VDM,1,1," in line] * 20
+    begun = time.process_time()
+    for line in whole:
+        pyais.decode(line)
+    seconds = time.process_time() - begun
+    print(f"pyais        {len(whole):8,} records  {seconds:6.3f} s  {len(whole) / seconds:10,.0f} a second")
+
+
+def by_rs1090(path: Path) -> None:
+    """Beside ours: what rs1090 alone takes to decode the same frames, positions included, without any column."""
+    import rs1090
+
+    rows = [line.split(",") for line in path.read_text("utf-8-sig").splitlines()] * 20
+    frames, times = [row[1].strip('"') for row in rows], [float(row[0]) for row in rows]
+    begun = time.process_time()
+    rs1090.decode(frames, times)
+    seconds = time.process_time() - begun
+    print(f"rs1090       {len(rows):8,} records  {seconds:6.3f} s  {len(rows) / seconds:10,.0f} a second")
 
 
 def measure(source: Source, folder: Path, paths: list[str]) -> None:

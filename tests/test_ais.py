@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import an_ais
+import naive_nmea
 from an_ais import sentence, sentences, ship, static, tagged
 from truceline import feeds
 from truceline.errors import MissionError, SourceError
 from truceline.feeds import ais_messages, ais_sentences
-from truceline.kernels import seconds
+from truceline.kernels import nmea, seconds
 from truceline.mission import Source
 
 RECEIVED_AT = datetime(2031, 3, 16, tzinfo=UTC)
@@ -338,6 +339,46 @@ def test_every_field_is_what_pyais_reads(kind, bits, mmsi):
             assert (ours.text(name)[0].as_py() or "") == wanted.partition("@")[0].rstrip(), name
 
 
+LINES = [
+    tagged(sentence(1, **ship()), HEARD, "odesa"),
+    tagged(sentences(5, **static())[0], f"{HEARD}.25", "b", "1-2-77"),
+    tagged(sentences(5, **static())[1], f"{HEARD}000", group="2-2-77"),
+    sentence(18, **ship()),
+    "2031 " + sentence(1, **ship()).replace("VDM", "VDO"),
+]
+
+
+@settings(deadline=None, max_examples=200)
+@given(data=st.data())
+def test_a_line_is_cut_as_plain_reading_cuts_it(data):
+    """Good lines with characters put in, taken out and changed, their checksums put right again or not."""
+    line = data.draw(st.sampled_from(LINES))
+    for _ in range(data.draw(st.integers(0, 2))):
+        at, length = data.draw(st.integers(0, len(line))), data.draw(st.integers(0, 2))
+        line = line[:at] + data.draw(st.text(alphabet="\\\\!*,:-.0159acsg$Aw~ ", max_size=2)) + line[at + length :]
+    if data.draw(st.booleans()):
+        head, mark, body = line.rpartition("!")
+        line = head + mark + body.partition("*")[0] + "*" + an_ais.checksum(body.partition("*")[0])
+    raw = np.frombuffer(line.encode(), np.uint8)
+    parts, what = nmea.sentences(raw, np.array([0]), np.array([len(raw)]))
+    wanted = naive_nmea.sentence(line)
+    assert (what[0] != nmea.SENTENCE) == (wanted == naive_nmea.WRONG)
+    if wanted == naive_nmea.WRONG:
+        return
+    row = parts[0].tolist()
+    assert row[nmea.TOTAL] == wanted["total"]
+    assert row[nmea.NUMBER] == wanted["number"]
+    assert row[nmea.SEQUENCE] == wanted["sequence"]
+    assert (chr(row[nmea.CHANNEL]) if row[nmea.CHANNEL] else "") == wanted["channel"]
+    assert line[row[nmea.PAYLOAD] : row[nmea.PAYLOAD_END]] == wanted["payload"]
+    assert (row[nmea.FILL], bool(row[nmea.OWN])) == (wanted["fill"], wanted["own"])
+    assert (None if row[nmea.TAG_TIME] == NONE else row[nmea.TAG_TIME]) == wanted["time"]
+    if wanted["station"] is not None:
+        assert line[row[nmea.STATION] : row[nmea.STATION_END]] == wanted["station"]
+    group = (row[nmea.GROUP_NUMBER], row[nmea.GROUP_TOTAL], row[nmea.GROUP])
+    assert tuple(None if one == NONE else one for one in group) == (wanted["group"] or (None, None, None))
+
+
 class TestTables:
     def test_a_table_of_the_marine_cadastre(self, read):
         header = "MMSI,BaseDateTime,LAT,LON,SOG,COG,Heading,VesselName,IMO,CallSign,VesselType,Status"
@@ -389,9 +430,7 @@ class TestMistakes:
             feeds.check(Source(id="s", feed="ais", paths=[], preset="viina"))
 
     def test_a_file_that_is_neither_is_refused(self, read):
-        with pytest.raises(
-            SourceError, match="no AIS sentence, and no column mmsi, basedatetime, lon, lat; the"
-        ):
+        with pytest.raises(SourceError, match="no AIS sentence, and no column mmsi, basedatetime, lon, lat; the"):
             read("a,b", "1,2")
 
     @pytest.mark.parametrize(("line", "told"), [

@@ -232,6 +232,8 @@ def columns(messages: Messages, faults: Faults) -> dict[str, Any]:
         "ais_stern_m": whole(messages.numbers("stern")),
         "ais_port_m": whole(messages.numbers("port")),
         "ais_starboard_m": whole(messages.numbers("starboard")),
+        "ais_length_m": whole(messages.numbers("bow") + messages.numbers("stern")),
+        "ais_width_m": whole(messages.numbers("port") + messages.numbers("starboard")),
         "ais_draught_m": nullable(messages.numbers("draught", (0,), 0.1).astype(np.float32)),
         "ais_destination": messages.text("destination"),
     }

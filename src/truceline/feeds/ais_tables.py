@@ -133,8 +133,9 @@ def table_columns(text: Mapping[str, pa.Array], source: Source, faults: Faults) 
     def words(name: str) -> pa.Array:
         return values.words(text[name]) if name in text else empty
 
-    def size(name: str) -> pa.Array:
-        return ais.whole(np.round(number(name, 0, 2000))) if name in text else no_number
+    def length(stated: str, one: str, other: str) -> pa.Array:
+        both = number(one, 0, 2000) + number(other, 0, 2000)
+        return ais.whole(np.round(np.where(np.isnan(both), number(stated, 0, 2000), both)))
 
     decimetres = "bow" in text  # exactEarth keeps the message's own unit
     return {
@@ -165,10 +166,12 @@ def table_columns(text: Mapping[str, pa.Array], source: Source, faults: Faults) 
         "ais_callsign": words("callsign"),
         "ais_name": words("name"),
         "ais_ship_type": ais.whole(np.where(ship_type == 0, np.nan, ship_type)),
-        "ais_bow_m": size("bow") if "bow" in text else size("length"),
-        "ais_stern_m": size("stern"),
-        "ais_port_m": size("port") if "bow" in text else size("width"),
-        "ais_starboard_m": size("starboard"),
+        **{
+            f"ais_{side}_m": ais.whole(np.round(number(side, 0, 2000)))
+            for side in ("bow", "stern", "port", "starboard")
+        },
+        "ais_length_m": length("length", "bow", "stern"),
+        "ais_width_m": length("width", "port", "starboard"),
         "ais_draught_m": nullable((number("draught", 0, 255) * (0.1 if decimetres else 1.0)).astype(np.float32)),
         "ais_destination": words("destination"),
         "ais_heard_at": ais.moments(heard),
