@@ -23,7 +23,7 @@ from truceline.kernels.grid import distinct
 from truceline.kernels.likelihood import Statements, in_order
 from truceline.kernels.merge import Sameness, alike, merged, row_codes
 from truceline.kernels.sha256 import of_rows
-from truceline.observation import ID
+from truceline.observation import ID, bytes_of
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -176,7 +176,6 @@ def named(anchors: pa.Array) -> tuple[pa.Array, pa.Array]:
 
     The halves of SHA-256 over "event" and that id: a late report changes them only where it is the earliest.
     """
-    rows = np.frombuffer(anchors.buffers()[1], np.uint8)[anchors.offset * 16 :][: len(anchors) * 16].reshape(-1, 16)
-    halves = of_rows(b"event", rows).reshape(-1, 2, 16)
+    halves = of_rows(b"event", bytes_of(anchors)).reshape(-1, 2, 16)
     event, incident = (pa.py_buffer(np.ascontiguousarray(halves[:, half])) for half in (0, 1))
     return tuple(pa.Array.from_buffers(ID, len(anchors), [None, ids]) for ids in (event, incident))

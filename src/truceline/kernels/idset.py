@@ -53,6 +53,33 @@ def _find(slots, ids, found):  # type: ignore[no-untyped-def]
         found[i] = (slots[at, 0] | slots[at, 1]) != 0
 
 
+@njit(cache=True)
+def _index(slots, rows, among, wanted, found):  # type: ignore[no-untyped-def]
+    """`found` (n,) becomes the first row of `among` with each wanted id; `slots` and `rows` are zeros."""
+    zero = -1
+    for i in range(len(among)):
+        if (among[i, 0] | among[i, 1]) == 0:
+            zero = i if zero < 0 else zero
+            continue
+        at = _place(slots, among[i, 0], among[i, 1])
+        if (slots[at, 0] | slots[at, 1]) == 0:
+            slots[at, 0], slots[at, 1], rows[at] = among[i, 0], among[i, 1], i
+    for i in range(len(wanted)):
+        if (wanted[i, 0] | wanted[i, 1]) == 0:
+            found[i] = zero
+            continue
+        at = _place(slots, wanted[i, 0], wanted[i, 1])
+        found[i] = rows[at] if (slots[at, 0] | slots[at, 1]) != 0 else -1
+
+
+def index_in(wanted: Ids, among: Ids) -> npt.NDArray[np.int64]:
+    """Of each id, (n, 2) uint64, the first row of `among` that it is; -1 where it is none."""
+    slots = np.zeros((max(_LEAST_SLOTS, int(len(among) / FULLEST) + 1), 2), np.uint64)
+    found = np.empty(len(wanted), np.int64)
+    _index(slots, np.zeros(len(slots), np.int64), np.ascontiguousarray(among), np.ascontiguousarray(wanted), found)
+    return found
+
+
 class IdSet:
     """A growing set of ids; `room` is how many are expected, so that it need not grow on the way there."""
 

@@ -17,12 +17,12 @@ from truceline.agreement import Agreement, Clause
 from truceline.finding import FACTOR, FINDINGS
 from truceline.frame import Frame
 from truceline.kernels.sha256 import of_rows
-from truceline.observation import ID, LIKELIHOODS, RELEASES, TIME, nullable
+from truceline.observation import ID, LIKELIHOODS, RELEASES, TIME, bytes_of, nullable
 from truceline.rules import cessation, duty, no_fly, presence, protected_site, withdrawal
 from truceline.rules.factors import Factor, Inside
 from truceline.rules.holding import FLOOR, SEVERITIES, Holding, hold
 from truceline.rules.protocol import Rule
-from truceline.rules.sentences import kinds, leads, sentences, tri_state
+from truceline.rules.sentences import kinds, leads, middles, sentences, tri_state
 from truceline.rules.subjects import Floats, Subjects, of_incidents
 from truceline.rules.zones_at import Zones, zones_table
 
@@ -92,33 +92,38 @@ def judge(
     tables = []
     for clause in agreement.clause:
         rule = REGISTRY[clause.type]
+        shared: dict[int, tuple[dict[str, Any], pa.Array, pa.Array | None]] = {}  # by reading, of whoever reads alike
         for party, holding in hold(agreement, clause, rule, picture, inside, until.timestamp()).items():
             subjects = rule.subjects(clause, holding.terms, picture)
-            words = lead if subjects is picture else leads(subjects, names, sorted(clause.parties), zone)
-            kind = site = None
-            if subjects is picture:
-                east, north, *_ = (part[holding.row] for part in picture.local)
-                kind, site = kinds(picture, holding), zones.nearest_site(holding.terms.zone, east, north)
-            said = sentences(clause, names[party], holding, rule.WHO, kind, words, site)
-            tables.append(_table(clause, party, holding, subjects, said))
+            if id(holding) not in shared:
+                words = lead if subjects is picture else leads(subjects, names, sorted(clause.parties), zone)
+                kind = site = None
+                if subjects is picture:
+                    east, north, *_ = (part[holding.row] for part in picture.local)
+                    kind, site = kinds(picture, holding), zones.nearest_site(holding.terms.zone, east, north)
+                shared[id(holding)] = (_alike(clause, holding, subjects), middles(holding, kind, words), site)
+            columns, middle, site = shared[id(holding)]
+            own = {
+                "finding_id": _ids(clause.id, party, columns["subject_id"]),
+                "reading": _same(party, len(holding.p)),
+                "sentence": sentences(clause, names[party], holding, rule.WHO, middle, site),
+            }
+            tables.append(pa.table([(columns | own)[field.name] for field in FINDINGS], FINDINGS))
     return pa.concat_tables([FINDINGS.empty_table(), *tables])
 
 
-def _table(clause: Clause, party: str, holding: Holding, subjects: Subjects, said: pa.Array) -> pa.Table:
-    """The findings of one clause in one reading."""
+def _alike(clause: Clause, holding: Holding, subjects: Subjects) -> dict[str, Any]:
+    """The columns of one clause's findings in one reading that are the same for all parties that read so."""
     n = len(holding.p)
     subject = pa.array(holding.subject)
-    ids = subjects.ids.take(subject)
     release = subjects.table["release"].take(subject)
     known = pc.fill_null(pc.is_in(release, value_set=pa.array(RELEASES)), False)
     exemptions = pa.array([*holding.exemptions, None], pa.string())
-    columns: dict[str, Any] = {
-        "finding_id": _ids(clause.id, party, ids),
+    return {
         "clause": _same(clause.id, n),
         "rule": _same(clause.type, n),
-        "reading": _same(party, n),
         "subject_kind": _same(subjects.kind, n),
-        "subject_id": ids,
+        "subject_id": subjects.ids.take(subject),
         "in_force": tri_state(holding.in_force),
         "illustrative": tri_state(holding.illustrative),
         "p_breach": nullable(holding.p.astype(np.float32)),
@@ -133,19 +138,14 @@ def _table(clause: Clause, party: str, holding: Holding, subjects: Subjects, sai
             pa.array(np.where(holding.exemption < 0, len(holding.exemptions), holding.exemption))
         ),
         "release": pc.if_else(known, release, RELEASES[-1]),
-        "sentence": said,
     }
-    return pa.table([columns[field.name] for field in FINDINGS], FINDINGS)
 
 
 def _ids(clause: str, party: str, subjects: pa.Array) -> pa.Array:
     """The first 16 bytes of SHA-256 over "finding", clause, reading and subject, as `subjects.identity` has them."""
-    if not len(subjects):
-        return pa.array([], ID)
     parts = ("finding", clause, party)
     begin = b"".join(len(part.encode()).to_bytes(2, "big") + part.encode() for part in parts) + (16).to_bytes(2, "big")
-    rows = np.frombuffer(subjects.buffers()[1], np.uint8)[subjects.offset * 16 :][: len(subjects) * 16].reshape(-1, 16)
-    halves = np.ascontiguousarray(of_rows(begin, rows)[:, :16])
+    halves = np.ascontiguousarray(of_rows(begin, bytes_of(subjects))[:, :16])
     return pa.Array.from_buffers(ID, len(subjects), [None, pa.py_buffer(halves)])
 
 

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from truceline.finding import CASES, observations_digest
-from truceline.observation import ID, RELEASES, TIME, id_column, ids, narrowest, to_numpy
-from truceline.rules.factors import coded
+from truceline.kernels.idset import index_in
+from truceline.observation import ID, RELEASES, TIME, id_column, id_order, ids, narrowest, to_numpy
 from truceline.rules.holding import SEVERITIES
-from truceline.rules.subjects import Floats, Ints, identity
+from truceline.rules.subjects import Floats, Ints, coded, identity
 
 #: A case is opened when a breach is as likely as not in somebody's reading. Verdicts may be signed on less.
 OPEN = 0.5
@@ -78,7 +78,7 @@ def evidence(incidents: pa.Table, events: pa.Table, associations: pa.Table) -> E
     incident_ids = _sorted(incidents["incident_id"])
     tied = associations.filter(pc.is_valid(associations["event_id"]))
     event_ids = _sorted(events["event_id"])
-    order = np.lexsort(ids(events["event_id"]).T[::-1])
+    order = id_order(events["event_id"])
     of_event = _positions(events["incident_id"], incident_ids)[order]
     begin = to_numpy(events["at_from"].cast(pa.int64()).fill_null(_NEVER))[order]
     event = _positions(tied["event_id"], event_ids)
@@ -180,6 +180,10 @@ def case_of(
     return identity("case", row["clause"], anchor), observations
 
 
+#: What is read of findings: factors and sentences are most of them.
+_READ = ("finding_id", "subject_id", "p_breach", "first_breach_from", "severity", "release")
+
+
 @dataclass(frozen=True)
 class _Held:
     """Findings grouped by clause and subject; groups in the order of clause, then subject."""
@@ -197,7 +201,8 @@ class _Held:
         code = np.array([names.index(word) for word in words] or [0])[code]
         subject, own = ids(findings["subject_id"]), ids(findings["finding_id"])
         order = np.lexsort((own[:, 1], own[:, 0], subject[:, 1], subject[:, 0], code))
-        table, code, subject = findings.take(pa.array(order)).combine_chunks(), code[order], subject[order]
+        few = findings.select(_READ)
+        table, code, subject = few.take(pa.array(order)).combine_chunks(), code[order], subject[order]
         change = (np.diff(code) != 0) | (np.diff(subject, axis=0) != 0).any(axis=1)
         heads = np.flatnonzero(np.concatenate([[True], change])) if len(code) else np.empty(0, np.int64)
         p = np.nan_to_num(to_numpy(table["p_breach"]).astype(np.float64), nan=-1.0)
@@ -305,8 +310,7 @@ def _orphan(verdict: dict[str, Any]) -> dict[str, Any]:
 
 def _sorted(column: pa.ChunkedArray) -> pa.Array:
     """Distinct ids in their order."""
-    pairs = ids(column)
-    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    pairs = ids(column)[id_order(column)]
     new = np.append(True, (np.diff(pairs, axis=0) != 0).any(axis=1)) if len(pairs) else np.empty(0, bool)
     return id_column(pairs[new])
 
@@ -316,11 +320,11 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _positions(column: pa.ChunkedArray, among: pa.Array) -> Ints:
-    """Where each id stands in sorted `among`; -1 where it does not."""
-    at = pc.index_in(column.cast(pa.binary()), value_set=among.cast(pa.binary()))
-    return np.asarray(pc.fill_null(at, -1).to_numpy()).astype(np.int64)
+    """Where each id stands in `among`; -1 where it does not, and for null."""
+    known = column.is_valid().to_numpy(zero_copy_only=False) if column.null_count else np.ones(len(column), np.bool_)
+    return np.where(known, index_in(ids(column), ids(among)), -1)
 
 
 def _found(wanted: pa.Array, among: pa.Array) -> Ints:
-    at = pc.index_in(wanted.cast(pa.binary()), value_set=among.cast(pa.binary())).drop_null()
-    return np.asarray(at.to_numpy(zero_copy_only=False)).astype(np.int64)
+    at = _positions(wanted, among)
+    return at[at >= 0]

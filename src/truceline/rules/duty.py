@@ -21,7 +21,7 @@ import pyarrow as pa
 from truceline.agreement import Assumption, Clause
 from truceline.observation import ID, TIME
 from truceline.picture import EVENTS, INCIDENTS
-from truceline.rules.factors import Factor, Held, Terms, coded, seconds, share_of_interval
+from truceline.rules.factors import Factor, Held, Terms, seconds, share_of_interval
 from truceline.rules.subjects import Floats, Subjects, identity
 
 WHAT = ("duty",)
@@ -103,7 +103,7 @@ def factors(held: Held) -> list[Factor]:
 def _report_strength(held: Held, before_s: float) -> Floats:
     """For each event of the picture, how likely it shows the duty done, where it had to be and before `before_s`."""
     rows = np.flatnonzero(held.kind_mass > 0)
-    words, code = coded(held.picture.events["description"])
+    words, code = held.picture.coded("description")
     denied = np.array([any(word in text.lower() for word in _NOT_GIVEN) for text in words] + [False])
     rows = rows[~denied[code[rows]]]
     place, _ = held.inside((held.terms.zone,), rows)

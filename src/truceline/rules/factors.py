@@ -11,8 +11,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from truceline.agreement import Agreement, Assumption, Clause, in_force
 from truceline.observation import to_numpy
@@ -197,7 +195,7 @@ def cause(held: Held) -> Factor:
     # what of it is a fire counts for nothing where nobody says who caused it, unless that is most of it
     unsaid = np.where(burning > 0.5, np.nan, 1.0 - burning)
     value = np.where(np.isnan(stated), unsaid, stated)
-    models, code = coded(held.subjects.events["p_conflict_model"])
+    models, code = held.subjects.coded("p_conflict_model")
     return Factor(
         "caused by the conflict",
         value,
@@ -216,9 +214,9 @@ def weapon(held: Held) -> Factor:
     of an explosion is not where it fell. A calibre not stated takes the usual ones of its class, an assumption; a
     class neither stated nor among the event's kinds leaves the factor unknown.
     """
-    words, code = coded(held.subjects.events["weapon"])
+    words, code = held.subjects.coded("weapon")
     stated = [weapon_share(held.clause, read(text)) for text in words] or [(np.nan, 0)]
-    whats, what = coded(held.subjects.events["what"])
+    whats, what = held.subjects.coded("what")
     seen = np.array([word in held.weights and family(word) == "weapon" for word in whats] or [False])[what]
     by_words = np.where((code < 0) | ~seen, np.nan, np.array([p for p, _ in stated])[code])
     # of the clause's terms: those that are no weapons count whole, the weapons as far as they are the right ones
@@ -246,15 +244,6 @@ def _of_term(clause: Clause, term: str) -> float:
     if family(term) != "weapon":
         return 1.0
     return weapon_share(clause, [Weapon(term.partition(".")[2], "", None)])[0]
-
-
-def coded(column: pa.ChunkedArray) -> tuple[list[str], Ints]:
-    """The distinct strings of a column and which of them each row holds; -1 for null."""
-    words = pc.dictionary_encode(column).combine_chunks()
-    words = pa.concat_arrays(words.chunks) if isinstance(words, pa.ChunkedArray) and words.num_chunks else words
-    if isinstance(words, pa.ChunkedArray):
-        return [], np.empty(0, np.int64)
-    return words.dictionary.to_pylist(), words.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def weapon_share(clause: Clause, weapons: list[Weapon]) -> tuple[float, int]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from truceline.agreement import Agreement, Assumption, Clause
 from truceline.rules.exemption import exemption
-from truceline.rules.factors import Factor, Held, Inside, Terms, coded, place, seconds, share_of_interval
+from truceline.rules.factors import Factor, Held, Inside, Terms, place, seconds, share_of_interval
 from truceline.rules.protocol import Rule
 from truceline.rules.subjects import Bools, Floats, Ints, Subjects
 from truceline.weapons import read
@@ -276,7 +276,7 @@ def severity(held: Held, subject: Ints, row: Ints) -> Ints:
     subjects = held.subjects
     level = np.full(len(subject), SEVERITIES.index(held.clause.severity), np.int64)
     killed, injured = (np.nan_to_num(subjects.number(name))[subject] for name in ("killed", "injured"))
-    words, code = coded(subjects.events["weapon"])
+    words, code = subjects.coded("weapon")
     heavy = np.array(
         [any(w.kind in ("mlrs", "missile") or (w.calibre_mm or 0) >= _HEAVY_MM for w in read(text)) for text in words]
         + [False]

@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 from truceline.agreement import Clause
 from truceline.observation import term
 from truceline.rules.exemption import NOT_EXEMPT
-from truceline.rules.factors import coded
 from truceline.rules.holding import NO, UNSAID, YES, Holding
 from truceline.rules.subjects import Floats, Ints, Subjects
 
@@ -139,7 +138,7 @@ def leads(subjects: Subjects, names: dict[str, str], parties: list[str], zone: t
 
 def kinds(subjects: Subjects, holding: Holding) -> pa.Array:
     """What the strongest event was; where the clause speaks of another of its kinds, "a fire, perhaps a burst,"."""
-    words, code = coded(subjects.events["what"])
+    words, code = subjects.coded("what")
     terms = subjects.kinds.terms
     most = [terms.index(word) for word in words]
     pairs, at = np.unique(
@@ -152,25 +151,35 @@ def kinds(subjects: Subjects, holding: Holding) -> pa.Array:
     return _words(said or [""]).take(pa.array(at.ravel()))
 
 
-def sentences(
-    clause: Clause, party: str, holding: Holding, who: str, kind: pa.Array | None, lead: pa.Array, site: pa.Array | None
-) -> pa.Array:
-    """A sentence for every subject of `holding`, in `party`'s reading (its name, as written).
+def middles(holding: Holding, kind: pa.Array | None, lead: pa.Array) -> pa.Array:
+    """What every reading alike says of each subject of `holding`: what, where, when, how likely, what exempts it.
 
-    `lead` is of every row of the subjects; `kind` (None: a duty) and `site`, the nearest of a zone of sites, are of
-    every subject of `holding`.
+    `lead` is of every row of the subjects; `kind` (None: a duty) is of every subject of `holding`.
     """
     reasons, why = holding.why()
-    known = pa.array(~np.isnan(holding.p))
+    known = ~np.isnan(holding.p)
     factors: list[Any] = []
     for i, factor in enumerate(holding.factors):
         factors += [", " if i else "", f"{factor.name} ", spoken(factor.value)]
     said = _join(", probability of breach ", spoken(holding.p), " (uncalibrated): ", *factors, ". ")
-    unsaid = _join(", no probability of breach can be given: ", pa.array(reasons).take(pa.array(why)), ". ")
+    if not known.all():
+        unsaid = _join(", no probability of breach can be given: ", pa.array(reasons).take(pa.array(why)), ". ")
+        said = pc.if_else(pa.array(known), said, unsaid)
     words = [f"{may}xempt: {text}. " for may in ("May be e", "E") for text in holding.exemptions]
     rather = np.any([f.value < 0.5 for f in holding.factors if f.name == NOT_EXEMPT], axis=0)
     covers = np.where(holding.exemption < 0, len(words), holding.exemption + len(holding.exemptions) * rather)
-    exempt = pa.array([*words, ""]).take(pa.array(covers))
+    parts: list[Any] = [] if kind is None else [kind, " "]
+    parts += [lead.take(pa.array(holding.row)), said]
+    return _join(*parts, pa.array([*words, ""]).take(pa.array(covers)) if words else "")
+
+
+def sentences(
+    clause: Clause, party: str, holding: Holding, who: str, middle: pa.Array, site: pa.Array | None
+) -> pa.Array:
+    """A sentence for every subject of `holding`, in `party`'s reading (its name, as written).
+
+    `middle` of `middles`; `site`, the nearest of a zone of sites, is of every subject of `holding`.
+    """
     unsure = (holding.in_force == UNSAID) & ~np.isnan(holding.p)
     force = np.select([holding.illustrative == YES, holding.in_force == NO, unsure], [1, 2, 3], 0)
     endings = [
@@ -183,18 +192,14 @@ def sentences(
     ]
     if holding.terms.denies:
         endings[1] = endings[2] + endings[1]
-    return pc.utf8_rtrim_whitespace(
-        _join(
-            f"Clause {clause.id} ({clause.title}), as {party} reads it: ",
-            "" if kind is None else _join(kind, " "),
-            lead.take(pa.array(holding.row)),
-            pc.if_else(known, said, unsaid),
-            exempt,
-            pa.array(endings).take(pa.array(force.astype(np.int64))),
-            "" if site is None else _join("Nearest site: ", site, ". "),
-            who,
-        )
-    )
+    near = [] if site is None else ["Nearest site: ", site, ". "]
+    # what ends with a blank does so only where neither a site nor anything of who fired follows
+    if not who and site is None:
+        endings = [text.rstrip() for text in endings]
+        middle = pc.if_else(pa.array(force == 0), pc.utf8_rtrim_whitespace(middle), middle)
+    ending = pa.array(endings).take(pa.array(force.astype(np.int64)))
+    begin = f"Clause {clause.id} ({clause.title}), as {party} reads it: "
+    return _join(begin, middle, ending, *near, *([who] if who else []))
 
 
 def tri_state(code: npt.NDArray[np.int8]) -> pa.Array:

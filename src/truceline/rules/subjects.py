@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 
 from truceline.agreement import Assumption
 from truceline.frame import Frame
-from truceline.observation import ids, table, to_numpy
+from truceline.kernels.idset import index_in
+from truceline.observation import id_order, ids, table, to_numpy
 from truceline.observation import term as term_of
 
 Floats = npt.NDArray[np.float64]
@@ -93,12 +94,15 @@ class Kinds:
 
     def likeliest(self, weight: Mapping[str, float]) -> Ints:
         """For every row, the likeliest of the terms in `weight`, as an index of `terms`; -1 where it has none."""
-        value = self.p * np.array([weight.get(term, 0.0) for term in self.terms] or [0.0])[self.code]
+        by_code = np.array([weight.get(term, 0.0) for term in self.terms] or [0.0])
+        some = np.flatnonzero(by_code[self.code] > 0)
+        code, row = self.code[some], self.row[some]
+        value = self.p[some] * by_code[code]
         # the best last, so that it stays; of equals the first name
         name = np.argsort(np.argsort(np.array(self.terms or [""])))
-        order = np.lexsort((-name[self.code], value))
+        order = np.lexsort((-name[code], value))
         out = np.full(self.rows, -1, np.int64)
-        out[self.row[order]] = np.where(value[order] > 0, self.code[order], -1)
+        out[row[order]] = np.where(value[order] > 0, code[order], -1)
         return out
 
 
@@ -154,6 +158,16 @@ class Subjects:
         tilt = np.where(np.isnan(tilt) & (major == minor), 0.0, tilt)
         return *self.frame.to_local(lon, lat), *self.frame.covariance(lon, lat, major, minor, tilt)
 
+    @cached_property
+    def _coded(self) -> dict[str, tuple[list[str], Ints]]:
+        return {}
+
+    def coded(self, column: str) -> tuple[list[str], Ints]:
+        """The distinct strings of a column of the events and which of them each row holds; -1 for null."""
+        if column not in self._coded:
+            self._coded[column] = coded(self.events[column])
+        return self._coded[column]
+
     def number(self, column: str) -> Floats:
         """A column of the subjects, NaN where nothing is stated."""
         return to_numpy(self.table[column]).astype(np.float64)
@@ -164,29 +178,40 @@ def incidents(_clause: object, _terms: object, picture: Subjects) -> Subjects:
     return picture
 
 
+#: What is read of events and of incidents.
+_OF_EVENTS = (
+    *("event_id", "incident_id", "what", "confidence", "alternatives", "description", "weapon", "p_conflict"),
+    *("p_conflict_model", "at", "at_from", "at_until", "lon", "lat", "major_m", "minor_m", "tilt_deg"),
+)
+_OF_INCIDENTS = ("incident_id", "place", "release", "killed", "injured")
+
+
 def of_incidents(events: pa.Table, incidents: pa.Table, frame: Frame) -> Subjects:
     """Every incident with its events; an incident without any stands for itself as one event."""
-    incidents = incidents.take(pa.array(_order(incidents["incident_id"]))).combine_chunks()
-    alone = incidents.filter(pc.invert(_is_in(incidents["incident_id"], events["incident_id"])))
-    columns: dict[str, Any] = {name: alone[name] for name in events.column_names if name in alone.column_names}
-    columns |= {"event_id": alone["incident_id"], "at_from": alone["first_at"], "at_until": alone["last_at"]}
-    stand_ins = table(columns, alone.num_rows, events.schema)
-    rows = pa.concat_tables([events, stand_ins]).combine_chunks() if alone.num_rows else events.combine_chunks()
-    rows = rows.filter(_is_in(rows["incident_id"], incidents["incident_id"]))
-    rows = rows.take(pa.array(_order(rows["incident_id"], rows["event_id"])))
-    of = pc.index_in(rows["incident_id"].cast(pa.binary()), incidents["incident_id"].cast(pa.binary())).to_numpy()
-    starts = np.searchsorted(of, np.arange(incidents.num_rows + 1)).astype(np.int64)
-    return Subjects("incident", _one(incidents["incident_id"]), incidents, rows, starts, frame)
+    incidents = incidents.take(pa.array(id_order(incidents["incident_id"])))
+    known = ids(incidents["incident_id"])
+    alone = incidents.filter(pa.array(index_in(known, ids(events["incident_id"])) < 0))
+    events = events.select(_OF_EVENTS)
+    if alone.num_rows:
+        columns: dict[str, Any] = {name: alone[name] for name in events.column_names if name in alone.column_names}
+        columns |= {"event_id": alone["incident_id"], "at_from": alone["first_at"], "at_until": alone["last_at"]}
+        events = pa.concat_tables([events, table(columns, alone.num_rows, events.schema)])
+    order = id_order(events["event_id"])
+    of = index_in(ids(events["incident_id"]), known)[order]
+    order = order[np.argsort(of, kind="stable")][np.count_nonzero(of < 0) :]
+    starts = np.concatenate([[0], np.cumsum(np.bincount(of[of >= 0], minlength=len(known)))]).astype(np.int64)
+    rows = events.take(pa.array(order)).combine_chunks()
+    few = incidents.select(_OF_INCIDENTS).combine_chunks()
+    return Subjects("incident", _one(few["incident_id"]), few, rows, starts, frame)
 
 
-def _order(*columns: pa.ChunkedArray) -> Ints:
-    """The order of rows by columns of ids, the first column first."""
-    keys = [key for column in columns for key in ids(column).T]
-    return np.lexsort(keys[::-1])
-
-
-def _is_in(values: pa.ChunkedArray, among: pa.ChunkedArray) -> pa.Array:
-    return pc.is_in(values.cast(pa.binary()), value_set=_one(among.cast(pa.binary())))
+def coded(column: pa.ChunkedArray) -> tuple[list[str], Ints]:
+    """The distinct strings of a column and which of them each row holds; -1 for null."""
+    words = pc.dictionary_encode(column).combine_chunks()
+    words = pa.concat_arrays(words.chunks) if isinstance(words, pa.ChunkedArray) and words.num_chunks else words
+    if isinstance(words, pa.ChunkedArray):
+        return [], np.empty(0, np.int64)
+    return words.dictionary.to_pylist(), words.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:
