@@ -30,6 +30,13 @@ feed = "firms"
 paths = ["firms/*.csv", "firms/*.csv.gz"]
 licence = "NASA FIRMS, open data"
 
+# Fires of peaceful years, never of the mission's own time: from them it is learned what burns without the conflict.
+# Without a baseline every fire has one stated probability of being the conflict's. Check it with: truceline fires DIR
+#[baseline]
+#feed = "firms"
+#paths = ["firms_past/*.csv", "firms_past/*.csv.gz"]
+#years = [2018, 2019, 2020, 2021]
+
 # Incident reports in columns of your own; for VIINA, ACLED or UCDP: preset = "viina", "acled", "ucdp".
 #[[source]]
 #id = "reports"

@@ -61,7 +61,7 @@ class Source(Strict, frozen=True):
     release: Literal["public", "parties", "sending_states", "mission"] = "mission"
 
 
-#: Until a model says which fires are the conflict's, this is said of every fire alike.
+#: Without a baseline this is said of every fire alike.
 FIRE_PRIOR = Assumption(
     value=0.28,
     source="share judged the conflict's among 864 fires of 2022 in a published, conservative model's judgement",
