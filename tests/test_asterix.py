@@ -96,7 +96,7 @@ def test_records_are_cut_as_libasterix_cuts_them(category):
     assert cut_block(category, content) == naive.records(category, content) == ([RICH[category]] * 3, True)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.data())
 @pytest.mark.parametrize("category", RICH)
 def test_damaged_records_are_cut_as_libasterix_cuts_them(category, data):
@@ -109,7 +109,7 @@ def test_damaged_records_are_cut_as_libasterix_cuts_them(category, data):
     assert cut_block(category, content) == naive.records(category, content)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(st.binary(min_size=1, max_size=40))
 @pytest.mark.parametrize("category", [*TARGETS, *STATUS])
 def test_any_bytes_are_cut_as_libasterix_cuts_them(category, content):
@@ -300,6 +300,28 @@ def test_several_blocks_of_several_categories_in_one_datagram(capture):
     assert [row["reason"] for row in rejected] == ["category 001 is not read (block at byte 134)"]
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_a_damaged_capture_reads_the_same_however_it_comes(tmp_path_factory, data):
+    """Every record is accounted for, with the same reasons and ids, whatever is read at a time."""
+    at = int(NOON.timestamp() * 1e6)
+    content = bytearray(an.pcap([(at, an.udp(PLOT)), (at + 1, an.udp(REPORT * 3)), (at + 2, an.udp(PLOT + REPORT))]))
+    for _ in range(data.draw(st.integers(0, 3))):
+        content[data.draw(st.integers(24, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("damaged") / "radar.pcap"
+    path.write_bytes(content[: data.draw(st.integers(24, len(content)))])
+    source = Source(id="s", feed="asterix", paths=[], options={"sites": SITES})
+    told = []
+    for chunk_bytes in (4 << 20, data.draw(st.integers(1, 60))):
+        batches = list(feeds.read(source, path.parent, str(path), RECEIVED_AT, chunk_bytes=chunk_bytes))
+        rows = [row for batch in batches for row in batch.observations.to_pylist()]
+        rejected = [row for batch in batches for row in batch.rejections.to_pylist()]
+        numbers = sorted(row["record"] for row in rows + rejected)
+        assert numbers == list(range(1, len(numbers) + 1))
+        told.append((rows, rejected))
+    assert told[0] == told[1]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -317,6 +339,12 @@ def test_a_file_that_is_something_else_is_refused(read, content, reason):
 
 
 # --- what the items become
+
+
+def test_friend_or_foe_answers_and_military_identification_are_not_read():
+    """Truceline draws parties neutral: it has no use for them."""
+    names = {part for paths in WANTED.values() for path in paths.split() for part in path.split("/")}
+    assert names.isdisjoint({"FOEFRI", "ME", "MI", "MD4", "MD5", "055", "050", "120"})
 
 
 def test_an_ads_b_report_is_a_fix_of_its_address(read):

@@ -60,6 +60,10 @@ class Sample:
         return (head + before + between.join(records or self.records) + behind).encode(self.encoding)
 
 
+#: A capture of one block with one record of 17 bytes.
+CAPTURE = an_asterix.pcap([(1931254801 * 10**6, an_asterix.udp(b"\x15\x00\x14" + bytes(17)))])
+
+
 def latin(raw: bytes) -> str:
     """Bytes that are no text, as a sample writes them."""
     return raw.decode("latin-1")
@@ -294,6 +298,20 @@ SAMPLES = {
         form="blocks",
         refused="is neither ASTERIX",
     ),
+    "asterix capture": Sample(
+        {"feed": "asterix"},
+        "radar.pcap",
+        "",
+        (
+            latin(an_asterix.report(37.5, 48.1, 36000.0, 0x4B1814)),
+            latin(an_asterix.report(37.6, 48.2, 36001.5, 0x4B1815)),
+        ),
+        ((latin(an_asterix.report(37.5, 112.5, 36000.0)), "lat", "112.5", "is outside -90..90"),),
+        (latin(CAPTURE[:-17]), latin(CAPTURE[24:-17]), ""),
+        encoding="latin-1",
+        form="capture",
+        refused="is neither ASTERIX",
+    ),
     "cot": Sample(
         {"feed": "cot"},
         "team.xml",
@@ -519,6 +537,8 @@ def hostile(sample: Sample) -> dict[str, tuple[bytes, str]]:
             "block too short": (block[:2] + b"\x0b" + good[3:], "runs past the end of its block"),
             "empty block": (good + block[:2] + b"\x03" + good, "no data block begins"),
         }
+    elif sample.form == "capture":
+        files |= {"cut": (good[:-3], "is cut off"), "rubbish behind": (good + b"\xff" * 40, "is damaged")}
     elif sample.form == "events":
         bomb = b"<!DOCTYPE lolz [<!ENTITY lol 'lol'><!ENTITY lol9 '&lol;&lol;&lol;'>]>"
         files |= {
