@@ -375,6 +375,11 @@ def test_the_finer_position_counts(read):
     assert (row["lon"], row["lat"]) == pytest.approx((37.500001, 48.100001), abs=2e-7)
 
 
+def test_a_height_above_what_the_item_can_say_is_none(read):
+    row = one(read(an.block(21, an.report(37.5, 48.1, 43_200.0, i140=0x7FFF, i145=(350.0, "FL")))))
+    assert row["alt_m"] == pytest.approx(350 * 30.48)
+
+
 @pytest.mark.parametrize(
     ("category", "sigma_m"),
     [(11, 3 / 2.448), (10, 10 / 2.448), (5, 926 / 2.448), (1, 18520 / 2.448), (0, 100), (14, 100)],

@@ -242,6 +242,8 @@ def _check(found: Mapping[str, Array], piece: Piece, source: Source, faults: Fau
 
 def _written(column: Array, where: npt.NDArray[np.bool_]) -> pa.Array:
     """A column as text where it is to be shown."""
+    if not where.any():
+        return pa.nulls(len(column), pa.string())
     text = np.full(len(column), None, object)
     text[where] = [f"{value:.6g}" for value in column[where].tolist()]
     return pa.array(text, pa.string())

@@ -69,8 +69,9 @@ NUMBERS = (
     *("emitter", "flight_level", "detection", "term", "seen"),
 )
 
-_ADDRESS_OF_NOBODY = (0, 0xFFFFFF)
 _ANONYMOUS = 3
+#: Item 021/140: this and everything above it, feet.
+_ABOVE_FT = 204_793.75
 
 
 def numbers(
@@ -118,14 +119,14 @@ def _ads_b(read: Read, _: Site) -> dict[str, Array]:
     by_category = np.full(16, UNSTATED_M.value)
     by_category[list(ACCURACY_SIGMA_M)] = list(ACCURACY_SIGMA_M.values())
     sigma = by_category[np.nan_to_num(read("090/NACP")).astype(np.int64)]
-    address, emitter = read("080"), read("020")
+    address, emitter, height = read("080"), read("020"), read("140")
     simulated = (read("040/SIM") == 1) | (read("040/TST") == 1) | (read("040/RAB") == 1)
     term = _term(emitter)
     return {
         "tod_s": _first(read("071"), read("073"), read("077")),
         "lon": lon,
         "lat": lat,
-        "alt_m": _first(read("140") * FOOT_M, read("145") * FLIGHT_LEVEL_M),
+        "alt_m": _first(np.where(height == _ABOVE_FT, np.nan, height) * FOOT_M, read("145") * FLIGHT_LEVEL_M),
         "major_m": sigma,
         "minor_m": sigma,
         "tilt_deg": np.zeros(len(lon)),
