@@ -155,6 +155,16 @@ def explanation(told: dict[str, Any]) -> None:
             f"finding {row['finding_id'][:10]}: p {chance}, clause {escape(row['clause'])},"
             f" {escape(row['sentence'] or '')}"
         )
+    for movement in filter(None, [told.get("movement"), *told.get("movements", [])]):
+        root.add(f"movement {movement['event_id'][:10]}: p {share(movement['confidence'])}, {escape(movement['text'])}")
+    track = told.get("track")
+    if track:
+        named = f" {escape(track['identity'])}" if track["identity"] else ""
+        root.add(
+            f"track {track['track_id'][:10]}: {escape(track['what'])}{named}, {_clock(track['first_at'])} to"
+            f" {_clock(track['last_at'])}, {_some(track['observations'], 'observation')},"
+            f" {(track['length_m'] or 0) / 1000:,.1f} km"
+        )
     events = told.get("events", [])
     for event in events[:_MOST_OBSERVATIONS]:
         branch = root.add(
@@ -169,8 +179,9 @@ def explanation(told: dict[str, Any]) -> None:
             _observation(branch, observation)
         _left(branch, len(event["observations_behind"]), "observations")
     _left(root, len(events), "events")
-    for observation in told.get("observations", []):
+    for observation in told.get("observations", [])[:_MOST_OBSERVATIONS]:
         _observation(root, observation)
+    _left(root, len(told.get("observations", [])) + told.get("observations_left_out", 0), "observations")
     console.print(root)
 
 
@@ -229,6 +240,8 @@ def _bands(rows: list[dict[str, Any]]) -> Table:
             table.add_column(f"{row['from_km']:.0f}-{end}", justify="right")
     for season in dict.fromkeys(row["season"] for row in rows):
         mine = [row for row in rows if row["season"] == season]
+        if not any(row["fires"] for row in mine):
+            continue
         table.add_row(_short(season), "fires", *(f"{row['fires']:,.0f}" for row in mine))
         table.add_row("", "p", *(_decimals(row["mean_p"]) for row in mine))
         table.add_row("", "beyond", *(_decimals(row["excess"]) for row in mine))

@@ -229,8 +229,9 @@ def _summary(year: Year) -> list[str]:
         f"As it could be said on the day each was seen: {saying.number(round(whole.online))}.",
     ]
     months = [part for part in year.months if part.fires]
-    most = max(months, key=lambda part: part.conflict)
-    said.append(f"Most of the conflict's fires in {most.name}: {saying.number(round(most.conflict))} expected.")
+    if len(months) > 1:
+        most = max(months, key=lambda part: part.conflict)
+        said.append(f"Most of the conflict's fires in {most.name}: {saying.number(round(most.conflict))} expected.")
     if year.unseen:
         said.append(
             f"On {saying.plural(year.unseen, 'day')} between the first and the last fire none was seen: cloud, or no "

@@ -203,8 +203,9 @@ def _calendar(days: Sequence[Day]) -> str:
     drawn = [_grid(most, high, days, x)]
     drawn.append(bars(conflict, -1.0, CONFLICT, 0.9))
     drawn.append(bars(np.maximum(other, 0.0), 1.0, FIRE, 0.6))
-    if any(day.usual is not None for day in days):
-        points = "L".join(f"{a:.1f} {UP + high * np.sqrt(v):.1f}" for a, v in zip(x + wide / 2, usual, strict=True))
+    told = np.flatnonzero(usual > 0.0)
+    if len(told):
+        points = "L".join(f"{x[i] + wide / 2:.1f} {UP + high * np.sqrt(usual[i]):.1f}" for i in told)
         drawn.append(f'<path d="M{points}" fill="none" {SEASON}/>')
     drawn.append(_unseen(days, x, wide))
     drawn.append(f'<path d="M{LEFT:g} {UP:g}H{WIDTH - 8:g}" stroke="{INK}" stroke-width="0.8"/>')
