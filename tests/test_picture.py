@@ -49,6 +49,14 @@ def test_batches_do_not_matter():
     assert picture.digest({"events": chunks}) == of(*rows)
 
 
+def test_pieces_without_words_do_not_matter():
+    """A first piece whose lists are empty brings up the parts of a column in another order."""
+    bare = row(1, what=None, sources=[], alternatives=[], factors=[])
+    tables = [pa.Table.from_pylist([r], schema=SCHEMA) for r in (bare, row(2))]
+    pieces = pa.concat_tables(tables)
+    assert picture.digest({"events": pieces}) == picture.digest({"events": pieces.combine_chunks()})
+
+
 def test_where_a_record_stood_does_not_matter():
     assert of(row(1, file="y.csv")) == of(row(1))
 

@@ -210,7 +210,7 @@ def digest(tables: Mapping[str, pa.Table]) -> str:
             parts: dict[str, hashlib._Hash] = {}
             for chunk in values.chunks or [pa.nulls(0, values.type)]:
                 _hash(parts, "", chunk, column)
-            for path, part in parts.items():
+            for path, part in sorted(parts.items()):  # the pieces decide which part comes up first
                 whole.update(path.encode() + part.digest())
     return whole.hexdigest()
 
