@@ -572,6 +572,18 @@ def test_stays_are_those_of_a_loop(seed):
     assert list(zip(begin.tolist(), end.tolist(), strict=True)) == told
 
 
+@settings(deadline=None, max_examples=30)
+@given(seeds)
+def test_ids_are_found_where_they_stand(seed):
+    """Also ids that are no hashes: words that are small, equal, or negative as whole numbers."""
+    rng = np.random.default_rng(seed)
+    ids = np.unique(rng.integers(-4, 5, (40, 2)), axis=0)
+    rng.shuffle(ids)
+    asked = rng.integers(-4, 5, (60, 2))
+    told = [next((k for k, row in enumerate(ids.tolist()) if row == one), -1) for one in asked.tolist()]
+    assert kernel.places(np.ascontiguousarray(ids), asked).tolist() == told
+
+
 # ---- what holds of all ---------------------------------------------------------------------------------------------
 
 

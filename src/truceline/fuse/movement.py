@@ -36,6 +36,12 @@ Coverage = Callable[[Floats, Floats, Floats], Floats]
 #: Outcomes that put an object into a zone: what a clause may speak of.
 IN_A_ZONE = ("movement.inside", "movement.cross")
 
+#: Columns of observations that are read.
+_READ = (
+    *("observation_id", "kind", "what", "sensor", "identity", "at", "at_sigma_s"),
+    *("lon", "lat", "major_m", "minor_m", "tilt_deg"),
+)
+
 
 def movements(
     tracks: pa.Table,
@@ -77,6 +83,7 @@ def movements(
         `picture.MOVEMENTS`, by begin, then track; empty where there is no track.
     """
     fixes = Fixes.of(tracks, points, frame)
+    observations = observations.select(_READ)  # the records' bytes are most of the rest
     if not fixes.number:
         return picture.MOVEMENTS.empty_table()
     kinds = kinds or {}

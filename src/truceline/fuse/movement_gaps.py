@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from truceline.frame import Frame
 from truceline.fuse import movement_assumptions as assumed
 from truceline.fuse.columns import coded
-from truceline.fuse.movement_rows import Fixes, Told, between, lasting, probability, told
+from truceline.fuse.movement_rows import Fixes, Told, between, lasting, probability, rows_of, told
 from truceline.fuse.movement_zones import Ways
 from truceline.kernels.movement import heard_round
 from truceline.observation import to_numpy
@@ -85,10 +85,7 @@ def listen(fixes: Fixes, observations: pa.Table) -> Heard:
     kind = pc.equal(observations["kind"], "fix").combine_chunks().to_numpy(zero_copy_only=False)
     good = kind & np.isfinite(at + lon + lat)
     code, words = coded(pc.fill_null(observations["sensor"], ""))
-    of = pc.index_in(
-        fixes.observation_id.cast(pa.binary()), value_set=_one(observations["observation_id"].cast(pa.binary()))
-    )
-    sensor_of = np.append(code, -1)[of.fill_null(len(code)).to_numpy(zero_copy_only=False)]
+    sensor_of = np.append(code, -1)[rows_of(observations["observation_id"], fixes.observation_id)]
     east, north = frame.to_local(lon[good], lat[good])
     at, code = at[good], code[good]
     whole = (east / assumed.CELL_M, north / assumed.CELL_M, at / assumed.SLOT_S)
@@ -106,11 +103,12 @@ def listen(fixes: Fixes, observations: pa.Table) -> Heard:
     np.minimum.at(first, code, slot)
     np.maximum.at(last, code, slot)
     slots_of = np.maximum(last - first + 1, 1).astype(np.float64)
-    pairs, own = np.unique(np.column_stack([fixes.track, sensor_of]), axis=0, return_counts=True)
+    pairs, own = np.unique(fixes.track * (n + 1) + sensor_of + 1, return_counts=True)
+    own_reports = {(k // (n + 1), k % (n + 1) - 1): c for k, c in zip(pairs.tolist(), own.tolist(), strict=True)}
     return Heard(
         words, sensor_of, keys, counts.astype(np.int64), place_keys, place_slots.astype(np.int64),
-        np.unique(code * shape[2] + slot), {(int(t), int(s)): int(c) for (t, s), c in zip(pairs, own, strict=True)},
-        reports / slots_of, reports, slots_of, origin, shape, float(at.max(initial=-np.inf)),
+        np.unique(code * shape[2] + slot), own_reports, reports / slots_of, reports, slots_of, origin, shape,
+        float(at.max(initial=-np.inf)),
     )  # fmt: skip
 
 
@@ -313,7 +311,3 @@ def _place(fixes: Fixes, ways: Ways, found: Silence, rows: Ints) -> list[Floats]
 def _member(keys: Ints, asked: Ints) -> npt.NDArray[np.bool_]:
     at = np.minimum(np.searchsorted(keys, asked), max(len(keys) - 1, 0))
     return keys[at] == asked if len(keys) else np.zeros(len(asked), bool)
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)

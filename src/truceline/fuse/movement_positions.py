@@ -18,7 +18,18 @@ from truceline.frame import Frame
 from truceline.fuse import movement_assumptions as assumed
 from truceline.fuse.columns import coded
 from truceline.fuse.movement_disturbances import together
-from truceline.fuse.movement_rows import Fixes, Told, between, covariance, far, log_odds, nothing, probability, told
+from truceline.fuse.movement_rows import (
+    Fixes,
+    Told,
+    between,
+    covariance,
+    far,
+    log_odds,
+    nothing,
+    probability,
+    rows_of,
+    told,
+)
 from truceline.geojson import to_local
 from truceline.kernels.movement import circling
 from truceline.observation import ids, to_numpy
@@ -102,10 +113,7 @@ def _stated(fixes: Fixes, observations: pa.Table) -> Stated:
     code, words = coded(rows["what"])
     fastest = assumed.longest(assumed.FASTEST_MPS, words)
     vessel = np.array([word.split(".")[0] == "vessel" for word in words], bool)
-    taken = pc.index_in(_binary(rows["observation_id"]), value_set=fixes.observation_id.cast(pa.binary())).fill_null(
-        len(fixes.track)
-    )
-    track = np.append(fixes.track, -1)[taken.to_numpy(zero_copy_only=False)]
+    track = np.append(fixes.track, -1)[rows_of(fixes.observation_id, rows["observation_id"])]
     named = pc.index_in(pa.array(names, pa.string()), value_set=_one(fixes.tracks["identity"])).fill_null(-1)
     track = np.where(track >= 0, track, np.asarray(named.to_numpy(zero_copy_only=False), np.int64)[who])
     # an identity that is no track's own may still be among the stated ones of a track: any of its fixes says which
@@ -210,11 +218,17 @@ def _one_point(fixes: Fixes, s: Stated, jumps: Jumps, harbours: Sequence[BaseGeo
     e, n = s.place[:2]
     crowd, rows = np.zeros(len(s.who), np.int64), np.arange(len(s.who))
     slot = np.floor(s.at_s / assumed.TOGETHER_S).astype(np.int64)
+    known = np.flatnonzero(np.isfinite(e + n))
     for shift in (0.0, 0.5):  # a second lattice, half a cell on, so that no crowd is cut by an edge
-        cell = [np.floor(v / assumed.ONE_POINT_M + shift).astype(np.int64) for v in (e, n)]
-        _, spot = np.unique(np.column_stack([*cell, slot]), axis=0, return_inverse=True)
-        pair = np.unique(np.column_stack([spot.ravel(), s.who]), axis=0)
-        crowd = np.maximum(crowd, np.bincount(pair[:, 0], minlength=len(s.who))[spot.ravel()])
+        key = slot[known] - slot[known].min(initial=0)
+        for cells in (np.floor(v[known] / assumed.ONE_POINT_M + shift).astype(np.int64) for v in (e, n)):
+            cells -= cells.min(initial=0)
+            key = key * (cells.max(initial=0) + 1) + cells
+        _, spot, fixes_there = np.unique(key, return_inverse=True, return_counts=True)
+        full = fixes_there[spot] >= assumed.ONE_POINT.value
+        pair = np.unique(spot[full] * len(s.names) + s.who[known[full]])
+        there = np.bincount(pair // len(s.names), minlength=len(fixes_there))[spot]
+        crowd[known] = np.maximum(crowd[known], there)
     rows = np.flatnonzero((crowd >= assumed.ONE_POINT.value) & (s.track >= 0))
     _, heads = np.unique(np.column_stack([s.who[rows], slot[rows]]), axis=0, return_index=True)
     rows = rows[heads]
@@ -331,10 +345,6 @@ def _within(areas: Sequence[BaseGeometry], east_m: Floats, north_m: Floats) -> B
     if len(areas):
         inside[ZoneIndex(list(areas)).members(east_m, north_m)[0]] = True
     return inside
-
-
-def _binary(column: pa.ChunkedArray) -> pa.Array:
-    return _one(column.cast(pa.binary()))
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

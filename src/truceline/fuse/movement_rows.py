@@ -18,6 +18,7 @@ from truceline.fuse import columns
 from truceline.fuse.columns import moments, release_ranks, single
 from truceline.fuse.movement_assumptions import PLACE_SIGMA_M
 from truceline.fuse.tables import where
+from truceline.kernels.movement import places
 from truceline.observation import LIKELIHOODS, ids, to_numpy
 
 Floats = npt.NDArray[np.float64]
@@ -52,8 +53,7 @@ class Fixes:
     def of(cls, tracks: pa.Table, points: pa.Table, frame: Frame) -> "Fixes":
         """From `picture.TRACKS` and `TRACK_POINTS` in any order; points without time or place are left out."""
         tracks = tracks.take(pa.array(_order(tracks["track_id"]))).combine_chunks()
-        track = pc.index_in(_binary(points["track_id"]), value_set=_binary(tracks["track_id"])).fill_null(-1)
-        track = track.to_numpy(zero_copy_only=False).astype(np.int64)
+        track = rows_of(tracks["track_id"], points["track_id"])
         at, lon, lat = (to_numpy(points[name]).astype(np.float64) for name in ("at", "lon", "lat"))
         rows = np.flatnonzero((track >= 0) & np.isfinite(at + lon + lat))
         high, low = ids(points["observation_id"]).T
@@ -296,6 +296,11 @@ def _slope(place_m: Floats, at_s: Floats, first: Ints, after: Ints) -> Floats:
     return np.asarray(slope)
 
 
+def rows_of(among: pa.ChunkedArray | pa.Array, asked: pa.ChunkedArray | pa.Array) -> Ints:
+    """The row of each asked id in a column of ids; -1 where it is not there."""
+    return np.asarray(places(*(ids(column).view(np.int64) for column in (among, asked))))
+
+
 def _numbers(table: pa.Table, name: str, rows: Ints) -> Floats:
     return to_numpy(table[name]).astype(np.float64)[rows]
 
@@ -303,10 +308,6 @@ def _numbers(table: pa.Table, name: str, rows: Ints) -> Floats:
 def _order(column: pa.ChunkedArray) -> Ints:
     high, low = ids(column).T
     return np.lexsort((low, high))
-
-
-def _binary(column: pa.ChunkedArray) -> pa.Array:
-    return _one(column.cast(pa.binary()))
 
 
 def _one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
