@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench.tracking_scenes import DT_S, SCENES, SIGMA_M, Q, Scene, scene
+from bench.peer_scenes import DT_S, SCENES, SIGMA_M, Q, Scene, scene
 
 GATE, HITS, MISSES, MISSES_TENTATIVE, SPEED_SIGMA = 4.5, 3, 3, 2, 120.0
 RADIUS_M, RADIUS_TENTATIVE_M = 1_500.0, 4_500.0

@@ -10,6 +10,7 @@ from numba import njit
 
 from truceline.frame import Frame
 from truceline.fuse.motion import ALT_SIGMA_M, FIX_SIGMA_M, LEAST_SIGMA_M, SPEED_SIGMA_MPS, class_code
+from truceline.kernels import gate as g
 from truceline.observation import ids, to_numpy
 
 Floats = npt.NDArray[np.float64]
@@ -20,7 +21,7 @@ class Detections(NamedTuple):
     """Positions seen, any mix of sensors, in any order; columns as in `kernels.gate`."""
 
     values: Floats  # (n, 12)
-    keys: Ints  # (n, 6)
+    keys: Ints  # (n, 7)
 
     def rows(self, which: Ints | slice) -> "Detections":
         """Some of them."""
@@ -40,6 +41,7 @@ def detections(
     at_sigma_s: Floats | float = 0.0,
     altitude_m: tuple[Floats | float, Floats | float] = (np.nan, np.nan),
     velocity_mps: tuple[Floats | float, Floats | float, Floats | float] = (np.nan, np.nan, np.nan),
+    tag: Ints | int = 0,
 ) -> Detections:
     """Detections from columns in local metres.
 
@@ -61,14 +63,16 @@ def detections(
         Altitude and its variance; NaN: not known.
     velocity_mps
         Speed east, north and its variance per axis; NaN: not known.
+    tag
+        Whatever the caller wants to find again beside the points; used for nothing.
     """
     n = len(at_s)
-    values, keys = np.empty((n, 12)), np.empty((n, 6), np.int64)
+    values, keys = np.empty((n, g.VALUES)), np.empty((n, g.KEYS), np.int64)
     columns = (at_s, east_m, north_m, *variance_m2, at_sigma_s, *altitude_m, *velocity_mps)
     for k, column in enumerate(columns):
         values[:, k] = column
     keys[:, :2] = ids
-    for k, code in enumerate((sensor, identity, scheme, kind), 2):
+    for k, code in enumerate((sensor, identity, scheme, kind, tag), 2):
         keys[:, k] = code
     return Detections(values, keys)
 
@@ -112,11 +116,7 @@ def from_observations(table: pa.Table, frame: Frame) -> tuple[Detections, Ints]:
     `motion.FIX_SIGMA_M`; rows that cannot be tracked are in neither order nor number of the detections.
     """
     lon, lat = to_numpy(table["lon"]), to_numpy(table["lat"])
-    at, until = to_numpy(table["at"]), to_numpy(table["until"])
-    at_sigma = np.nan_to_num(to_numpy(table["at_sigma_s"]).astype(np.float64))
-    interval = until > at
-    at_sigma = np.where(interval, np.hypot(at_sigma, (until - at) / np.sqrt(12.0)), at_sigma)
-    at = np.where(interval, (at + until) / 2, at)
+    at, at_sigma = instants(table)
     east, north = frame.to_local(lon, lat)
     reasons = np.where(np.isnan(at), 1, np.where(np.isnan(east) | np.isnan(north), 2, 0))
     reasons[(reasons == 0) & (np.hypot(east, north) > frame.radius_m)] = 3
@@ -149,8 +149,20 @@ def from_observations(table: pa.Table, frame: Frame) -> tuple[Detections, Ints]:
             at_sigma[good],
             (alt, np.where(np.isnan(alt), np.nan, ALT_SIGMA_M.value**2)),
             (speed * np.sin(course), speed * np.cos(course), moving),
+            good,
         ),
         reasons,
+    )
+
+
+def instants(table: pa.Table) -> tuple[Floats, Floats]:
+    """When, seconds since 1970, and its error: of an interval the middle and the spread of its length."""
+    at, until = to_numpy(table["at"]), to_numpy(table["until"])
+    sigma = np.nan_to_num(to_numpy(table["at_sigma_s"]).astype(np.float64))
+    interval = until > at  # False for NaN
+    return (
+        np.where(interval, (at + until) / 2, at),
+        np.where(interval, np.hypot(sigma, (until - at) / np.sqrt(12.0)), sigma),
     )
 
 

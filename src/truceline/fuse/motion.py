@@ -35,7 +35,7 @@ class Motion(NamedTuple):
     hits: Assumption  # detections to be confirmed; a name counts as one
     climb_q: Assumption  # density of vertical accelerations, m2/s3
     climb_sigma_mps: Assumption
-    quiet_s: Assumption  # after so long silent under one name, a track may go on under another
+    silence_named_s: Assumption  # the same of a track with a name: it is found again by it
 
 
 def _table(rows: str, source: Mapping[str, str]) -> dict[str, Motion]:
@@ -64,7 +64,7 @@ _SOURCES = {
     "hits": "three detections in a gate are clutter once in hundreds at the densities met",
     "climb_q": "airliners change their climb by some m/s in half a minute",
     "climb_sigma_mps": "climbs of 2000 ft/min are 10 m/s",
-    "quiet_s": "several reports of its own name would have come in that time",
+    "silence_named_s": "as long as an object is likely to be out of reception and still on its way",
 }
 
 MOTIONS = _table(
@@ -83,7 +83,7 @@ MOTIONS = _table(
     hits                    3      3        3       3      3
     climb_q                 1      0.01     1       2      0.1
     climb_sigma_mps         10     1        15      10     3
-    quiet_s                 120    1800     60      60     120
+    silence_named_s         600    21600    900     300    1800
     """,
     _SOURCES,
 )
@@ -102,7 +102,7 @@ def parameters(motions: Mapping[str, Motion]) -> npt.NDArray[np.float64]:
             1.0 / m.steady_s.value,
             1.0 / m.manoeuvre_s.value,
             *(m.speed_sigma_mps.value, m.speed_most_mps.value, m.silence_s.value, m.silence_tentative_s.value),
-            *(m.hits.value, m.climb_q.value, m.climb_sigma_mps.value, m.quiet_s.value),
+            *(m.hits.value, m.climb_q.value, m.climb_sigma_mps.value, m.silence_named_s.value),
         ]
     return out
 

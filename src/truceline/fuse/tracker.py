@@ -22,11 +22,13 @@ from truceline.fuse.tracker_state import Segment, Settled, Settling, fitting, fr
 from truceline.kernels import gate as g
 from truceline.kernels import sweep
 from truceline.kernels import tracks as t
+from truceline.kernels.motion import COEFFICIENTS
 from truceline.kernels.order import in_order, runs_before
 
 #: What became of a row of a step: in the picture (or waiting for its slice to be whole), there already, or later than
 #: the lateness allows.
 TAKEN, DUPLICATE, LATE, UNUSABLE = range(4)
+_GONE_SHOWN_LOG = float(np.log(1.01e-3))
 _CHUNK = 65_536  # rows worked at a time: their points take 12 MB
 _LEAST_BETWEEN_CHECKPOINTS = 4096
 
@@ -75,7 +77,7 @@ class Tracker:
         gate_sigmas: float = 4.5,
     ) -> None:
         self.frame = frame
-        self.lateness_s = lateness_s
+        self.lateness_s, self.slice_s = lateness_s, slice_s
         self.left_out: dict[str, int] = {}
         self._parameters = parameters(motions)
         self._sensors = np.array([tuple(v) for _, v in sorted((looks or {}).items())], np.float64).reshape(-1, 5)
@@ -86,10 +88,12 @@ class Tracker:
         self._settings[t.BESIDE_EVERY_S], self._settings[t.BESIDE_FOR_S] = 30.0, 60.0
         self._settings[t.GONE_LOG], self._settings[t.GONE_TENTATIVE_LOG] = np.log(1e-3), np.log(1.1e-2)
         self._live = fresh()
+        self._room = np.full(COEFFICIENTS, np.nan), np.empty(14)
         self._segments: deque[Segment] = deque()
-        self._waiting = Detections(np.empty((0, 12)), np.empty((0, 6), np.int64))
+        self._waiting = Detections(np.empty((0, g.VALUES)), np.empty((0, g.KEYS), np.int64))
         self._settling = Settling()
         self._since_checkpoint, self._checkpoint_s = 0, -np.inf
+        self._events = np.empty((0, 4), np.int64)
 
     @property
     def head_s(self) -> float:
@@ -145,7 +149,12 @@ class Tracker:
 
     def settled(self) -> Settled:
         """What no row within the lateness can change any more, since the last call: points of confirmed tracks."""
-        return self._settling.taken(self._live)
+        live = self._live
+        following = int(live.counts[t.NEXT_SERIAL])
+        least = int(live.keys[live.order[0], t.SERIAL]) if live.counts[t.LIVE] else following
+        for segment in self._segments:
+            least = min(least, int(segment.serials[:, 0].min()))
+        return self._settling.taken(least, following)
 
     def snapshot(self, at_s: float | None = None) -> Snapshot:
         """The confirmed tracks, expected at a moment: by default that of the newest row worked."""
@@ -154,7 +163,7 @@ class Tracker:
             at_s = float(self._segments[-1].values[-1, g.AT]) if self._segments else self._settling.newest_s
         n = int(live.counts[t.LIVE])
         out, keys = np.empty((n, 16)), np.empty((n, 6), np.int64)
-        n = sweep.seen_at(live, at_s, self._parameters, self._sensors, np.log(1.01e-3), out, keys)
+        n = sweep.seen_at(live, at_s, self._parameters, self._sensors, _GONE_SHOWN_LOG, *self._room, out, keys)
         out, keys = out[:n], keys[:n]
         return Snapshot(
             at_s, keys[:, 0], keys[:, 1:3], keys[:, 3], keys[:, 4], out[:, :4], out[:, 4:14], out[:, 14], out[:, 15]
@@ -225,7 +234,7 @@ class Tracker:
         n, slice_s = len(values), self._settings[t.SLICE_S]
         for low, high in runs_before(values, slice_s, _CHUNK) if n > _CHUNK else [(0, n)]:
             part, part_keys = values[low:high], keys[low:high]
-            live = self._live = fitting(self._live, high - low)
+            live = self._live = fitting(self._live, high - low, int(np.count_nonzero(part_keys[:, g.IDENTITY])))
             first = float(np.floor(part[0, g.AT] / slice_s) * slice_s)
             before = None
             if self.lateness_s > 0 and (
@@ -236,12 +245,14 @@ class Tracker:
                 before = tracker_state.copied(live)
                 self._since_checkpoint, self._checkpoint_s = 0, first
             serials, points = np.empty((high - low, 3), np.int64), np.empty((high - low, t.POINT))
-            events = np.empty((2 * (high - low) + int(live.counts[t.LIVE]) + 8, 4), np.int64)
+            most = 3 * (high - low) + int(live.counts[t.LIVE]) + 8
+            if most > len(self._events):
+                self._events = np.empty((2 * most, 4), np.int64)
             count = sweep.advance(
-                live, part, part_keys, self._parameters, self._sensors, self._settings, serials, points, events
+                live, part, part_keys, self._parameters, self._sensors, self._settings, serials, points, self._events
             )
             last = float(np.floor(part[-1, g.AT] / slice_s) * slice_s) + slice_s
-            self._segments.append(Segment(part, part_keys, serials, points, events[:count].copy(), first, last, before))
+            self._segments.append(Segment(part, part_keys, serials, points, self._events[:count].copy(), first, last, before))
             self._since_checkpoint += high - low
 
     def _settle(self) -> None:

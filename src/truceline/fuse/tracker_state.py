@@ -7,6 +7,7 @@ import numpy as np
 from truceline.fuse.detections import Floats, Ints
 from truceline.kernels import gate as g
 from truceline.kernels import motion as mo
+from truceline.kernels import settle
 from truceline.kernels import tracks as t
 
 _LEAST_SLOTS = 256
@@ -40,8 +41,8 @@ def fresh() -> t.Live:
     )
 
 
-def fitting(live: t.Live, rows: int) -> t.Live:
-    """The same with room for a track, and an identity, of every row."""
+def fitting(live: t.Live, rows: int, named: int) -> t.Live:
+    """The same with room for a track of every row, and for the identities of `named` of them."""
     counts = live.counts
     used, free = int(counts[t.USED]), int(counts[t.FREE])
     need = used + max(rows - free, 0)
@@ -52,10 +53,10 @@ def fitting(live: t.Live, rows: int) -> t.Live:
         for new, old in zip((*grown, *lists), live[:4], strict=True):
             new[: len(old)] = old
         live = t.Live(*grown, *lists, *live[4:])
-    if 2 * (int(counts[t.NAMED]) + rows) > len(live.identities):
+    if 2 * (int(counts[t.NAMED]) + named) > len(live.identities):
         # those of tracks that ended are dropped, then there may be room enough
         size = 256
-        while size < 4 * (int(counts[t.LIVE]) + rows):
+        while size < 4 * (int(counts[t.LIVE]) + named):
             size *= 2
         larger = np.zeros((size, 3), np.int64)
         counts[t.NAMED] = t.rehash(live.identities, live.keys, larger)
@@ -82,10 +83,10 @@ class Settled(NamedTuple):
     observation: Ints  # (n, 2)
     at_s: Floats
     points: Floats  # (n, tracks.POINT)
-    kind: Ints  # class the detection states
+    tag: Ints  # of the detection
     merged: Ints  # (k, 4) younger id, older id
     parents: Ints  # (k, 4) id, id of the track it split from
-    anomalies: Ints  # (k, 5) what (tracks.ELSEWHERE, CHANGED, SHARED), track id, observation id
+    anomalies: Ints  # (k, 5) what (tracks.ELSEWHERE, SHARED), track id, observation id
     unconfirmed: Ints  # (k, 2) observations of beginnings that came to nothing
 
 
@@ -95,60 +96,92 @@ class Settling:
     def __init__(self) -> None:
         self.head_s = self.newest_s = -np.inf
         self.segments: list[Segment] = []
-        self.held: tuple[Ints, Ints, Floats, Floats, Ints] | None = None
-        self.confirmed = np.empty((0, 3), np.int64)  # serial, id of confirmed tracks not ended, by serial
+        self.held = _Rows.empty(0)
+        # of serials from `base` on: whether they were confirmed (1) or came to nothing (2), and their ids
+        self.base = 0
+        self.fate, self.names = np.zeros(0, np.int64), np.zeros((0, 2), np.int64)
 
     def add(self, segment: Segment) -> None:
         """Take a segment; its checkpoint is let go."""
         self.head_s, self.newest_s = segment.last_s, float(segment.values[-1, g.AT])
         self.segments.append(segment._replace(before=None))
 
-    def taken(self, live: t.Live) -> Settled:
-        """What has settled since the last call."""
+    def taken(self, least: int, following: int) -> Settled:
+        """What has settled since the last call.
+
+        Parameters
+        ----------
+        least
+            No serial below this comes any more.
+        following
+            Nor one from this on, yet.
+        """
         done, self.segments = self.segments, []
-        serials = np.concatenate([np.empty((0, 3), np.int64), *(s.serials for s in done)])
-        keys = np.concatenate([np.empty((0, 6), np.int64), *(s.keys for s in done)])
-        at = np.concatenate([np.empty(0), *(s.values[:, g.AT] for s in done)])
-        points = np.concatenate([np.empty((0, t.POINT)), *(s.points for s in done)])
-        starts = np.cumsum([0, *(len(s.values) for s in done)])
-        moved = [s.events.copy() for s in done]
-        for events, start in zip(moved, starts[:-1], strict=True):
-            events[:, 3] += np.where(events[:, 3] >= 0, start, 0)
-        events = np.concatenate([np.empty((0, 4), np.int64), *moved])
-        own = events[events[:, 0] == t.CONFIRM]
-        confirmed = np.concatenate([self.confirmed, serials[own[:, 3]]])
-        confirmed = confirmed[np.argsort(confirmed[:, 0], kind="stable")]
-        ended = events[events[:, 0] == t.END]
-        merged = events[events[:, 0] == t.MERGE]
-        odd = events[np.isin(events[:, 0], (t.ELSEWHERE, t.CHANGED, t.SHARED))]
-        anomalies = np.column_stack([odd[:, 0], _ids(confirmed, odd[:, 1]), keys[odd[:, 3], :2]])
-        rows = (serials, keys[:, [g.ID_0, g.ID_1, g.KIND]], at, points)
-        if self.held is not None:
-            rows = tuple(np.concatenate([h, r]) for h, r in zip(self.held, rows, strict=True))
-        known = np.isin(rows[0][:, 0], confirmed[:, 0])
-        gone = ~known & np.isin(rows[0][:, 0], ended[ended[:, 2] == t.TENTATIVE, 1])
-        still = ~known & ~gone
-        self.held = tuple(r[still] for r in rows)
-        self.confirmed = confirmed[~np.isin(confirmed[:, 0], np.concatenate([ended[:, 1], merged[:, 1]]))]
-        split = own[own[:, 2] >= 0]
-        parents = np.column_stack([_ids(confirmed, split[:, 1]), _ids(confirmed, split[:, 2])])
-        serial, names, times, states = (r[known] for r in rows)
+        self._room(least, following)
+        merged, parents, odd = [], [], []
+        for segment in done:
+            settle.decide(segment.events, segment.serials, self.base, self.fate, self.names)
+            rare = segment.events[segment.events[:, 0] > t.END]
+            what, serial = rare[:, 0], rare[:, 1]
+            of_two = what == t.MERGE
+            merged.append(np.column_stack([self._ids(serial[of_two]), self._ids(rare[of_two, 2])]))
+            split = what == t.SPLIT
+            parents.append(np.column_stack([self._ids(serial[split]), self._ids(rare[split, 2])]))
+            other = ~of_two & ~split
+            odd.append(np.column_stack([what[other], self._ids(serial[other]), segment.keys[rare[other, 3], :2]]))
+        rows = len(self.held.at_s) + sum(len(s.values) for s in done)
+        out, held, gone = _Rows.empty(rows), _Rows.empty(rows), np.empty((rows, 2), np.int64)
+        filled = np.zeros(3, np.int64)
+        before = self.held
+        arrays = (self.base, self.fate, *out, *held, gone, filled)
+        settle.sort_out(before.serials, before.keys, before.at_s, before.points, *arrays)
+        for segment in done:
+            settle.sort_out(segment.serials, segment.keys, segment.values[:, g.AT].copy(), segment.points, *arrays)
+        self.held = held.first(int(filled[1]), copy=True)
+        serials, keys, at_s, points = out.first(int(filled[0]))
+        none = np.empty((0, 4), np.int64)
         return Settled(
-            track=serial[:, 1:],
-            observation=names[:, :2],
-            at_s=times,
-            points=states,
-            kind=names[:, 2],
-            merged=np.column_stack([_ids(confirmed, merged[:, 1]), _ids(confirmed, merged[:, 2])]),
-            parents=parents,
-            anomalies=anomalies,
-            unconfirmed=rows[1][gone, :2],
+            track=serials[:, 1:],
+            observation=keys[:, :2],
+            at_s=at_s,
+            points=points,
+            tag=keys[:, g.TAG],
+            merged=np.concatenate([none, *merged]),
+            parents=np.concatenate([none, *parents]),
+            anomalies=np.concatenate([np.empty((0, 5), np.int64), *odd]),
+            unconfirmed=gone[: filled[2]],
         )
 
+    def _room(self, least: int, following: int) -> None:
+        """Make room for fates up to `following`, and let those below `least` go now and then."""
+        least = min(least, int(self.held.serials[:, 0].min(initial=least)))
+        if following - self.base > len(self.fate):
+            kept = slice(least - self.base, None)
+            fate, names = self.fate[kept], self.names[kept]
+            size = max(2 * (following - least), 4096)
+            self.base, self.fate, self.names = least, np.zeros(size, np.int64), np.zeros((size, 2), np.int64)
+            self.fate[: len(fate)], self.names[: len(names)] = fate, names
 
-def _ids(confirmed: Ints, serials: Ints) -> Ints:
-    """(n, 2) the ids of serials; zeros for a track that was never confirmed, or ended before."""
-    if not len(confirmed):
-        return np.zeros((len(serials), 2), np.int64)
-    at = np.minimum(np.searchsorted(confirmed[:, 0], serials), len(confirmed) - 1)
-    return np.where((confirmed[at, 0] == serials)[:, None], confirmed[at, 1:], 0)
+    def _ids(self, serials: Ints) -> Ints:
+        """(n, 2) the ids of serials; zeros for a track that was never confirmed."""
+        return self.names[serials - self.base]
+
+
+class _Rows(NamedTuple):
+    """Rows with their tracks."""
+
+    serials: Ints
+    keys: Ints
+    at_s: Floats
+    points: Floats
+
+    @staticmethod
+    def empty(rows: int) -> "_Rows":
+        """Room for so many."""
+        return _Rows(
+            np.empty((rows, 3), np.int64), np.empty((rows, g.KEYS), np.int64), np.empty(rows), np.empty((rows, t.POINT))
+        )
+
+    def first(self, rows: int, copy: bool = False) -> "_Rows":
+        """The first rows; copied where the rest shall be let go."""
+        return _Rows(*(array[:rows].copy() if copy else array[:rows] for array in self))

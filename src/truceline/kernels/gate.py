@@ -9,8 +9,9 @@ from numba import njit
 
 # columns of a detection's numbers; NaN where not known
 AT, EAST, NORTH, VAR_E, COV_EN, VAR_N, AT_SIGMA, ALT, ALT_VAR, SPEED_E, SPEED_N, SPEED_VAR = range(12)
-# columns of its keys: its id in two, then hashes, 0 where not known
-ID_0, ID_1, SENSOR, IDENTITY, SCHEME, KIND = range(6)
+# columns of its keys: its id in two, hashes (0: not known), its class, and what the caller wants to find again
+ID_0, ID_1, SENSOR, IDENTITY, SCHEME, KIND, TAG = range(7)
+VALUES, KEYS = 12, 7
 
 #: More cells than this in one look: the detections are gone through instead.
 _MOST_CELLS = 64
@@ -73,7 +74,7 @@ def hashed(values, rows, cell_m):  # type: ignore[no-untyped-def]
     return start, order, places, mu / (cell_m * cell_m)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
 def near(east, north, reach_m, cell_m, start, order, places, found):  # type: ignore[no-untyped-def]
     """Fill `found` with which of the grid's rows lie within `reach_m` of a place, each once; how many.
 
@@ -103,7 +104,7 @@ def near(east, north, reach_m, cell_m, start, order, places, found):  # type: ig
     return count
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
 def apart(p, states, i, alt, values, d, dt):  # type: ignore[no-untyped-def]
     """How far a detection is from where a track is expected, in squared sigmas.
 
@@ -135,7 +136,9 @@ def apart(p, states, i, alt, values, d, dt):  # type: ignore[no-untyped-def]
         rest += (v_nn * a * a - 2.0 * p[12] * a * b + v_ee * b * b) / (v_ee * v_nn - p[12] * p[12])
     if values[d, ALT_VAR] > 0.0 and states[i, alt] == states[i, alt]:
         step = values[d, AT] - states[i, alt + 5]
-        variance = states[i, alt + 2] + step * (2.0 * states[i, alt + 3] + step * states[i, alt + 4]) + values[d, ALT_VAR]
+        variance = (
+            states[i, alt + 2] + step * (2.0 * states[i, alt + 3] + step * states[i, alt + 4]) + values[d, ALT_VAR]
+        )
         a = values[d, ALT] - states[i, alt] - step * states[i, alt + 1]
         # an altitude, barometric or above the ground, is no better than a few hundred metres when compared
         rest += a * a / (variance + 22_500.0)

@@ -27,7 +27,7 @@ _LOG_2_PI = float(np.log(2.0 * np.pi))
 # columns of a class's parameters
 Q, DECAY, Q_MANOEUVRE, DECAY_MANOEUVRE, BEGINS, ENDS = 0, 1, 2, 3, 4, 5
 SPEED_SIGMA, SPEED_MOST, SILENCE, SILENCE_TENTATIVE, HITS = 6, 7, 8, 9, 10
-CLIMB_Q, CLIMB_SIGMA, QUIET = 11, 12, 13
+CLIMB_Q, CLIMB_SIGMA, SILENCE_NAMED = 11, 12, 13
 PARAMETERS = 14
 
 # columns of coefficients over a time step: time step and class they hold for, then per model: decay of the velocity,
@@ -70,7 +70,7 @@ def coefficients(dt, kind, parameters, out):  # type: ignore[no-untyped-def]
     out[12], out[13] = begins * changed, ends * changed
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
 def expected(states, i, c, out):  # type: ignore[no-untyped-def]
     """Where an object is after the step of `c`: position, velocity, their covariance, both models together.
 
@@ -295,7 +295,13 @@ def altitude(states, i, at, alt, variance, climb_q, climb_sigma):  # type: ignor
     """Take an altitude into account, in place: constant climb with white accelerations."""
     a = ALT
     if not states[i, a] == states[i, a]:
-        states[i, a], states[i, a + 1], states[i, a + 2], states[i, a + 3], states[i, a + 4] = alt, 0.0, variance, 0.0, climb_sigma * climb_sigma
+        states[i, a], states[i, a + 1], states[i, a + 2], states[i, a + 3], states[i, a + 4] = (
+            alt,
+            0.0,
+            variance,
+            0.0,
+            climb_sigma * climb_sigma,
+        )
         states[i, a + 5] = at
         return
     dt = at - states[i, a + 5]

@@ -14,7 +14,7 @@ _BESIDE = 13.3
 _BLURRED = 9.0
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
 def silence(states, marks, slot, at, parameters, sensors, before):  # type: ignore[no-untyped-def]
     """Log of the probability that a live object gave no detection for so long; -inf beyond its class's silence.
 
@@ -23,7 +23,10 @@ def silence(states, marks, slot, at, parameters, sensors, before):  # type: igno
     """
     kind, status = marks[slot, t.KIND], marks[slot, t.STATUS]
     elapsed, half = at - states[slot, mo.AT], -0.5 if before else 0.5
-    if elapsed > parameters[kind, mo.SILENCE if status == t.CONFIRMED else mo.SILENCE_TENTATIVE]:
+    longest = mo.SILENCE if status == t.CONFIRMED else mo.SILENCE_TENTATIVE
+    if before and marks[slot, t.IDENTITY] != 0:
+        longest = mo.SILENCE_NAMED  # found again by its name, so kept for longer than it is shown
+    if elapsed > parameters[kind, longest]:
         return -np.inf
     total = 0.0
     for k in range(len(sensors)):
@@ -46,7 +49,7 @@ def _drop(live, slot):  # type: ignore[no-untyped-def]
     live.counts[t.FREE] += 1
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", _nrt=False)
 def _sweep(live, at, parameters, sensors, settings, events):  # type: ignore[no-untyped-def]
     """End the tracks that were silent for too long."""
     kept = 0
@@ -176,7 +179,7 @@ def advance(live, values, keys, parameters, sensors, settings, serials, points, 
     live : Live
         With room for a track of every row, and for its identity.
     values : (n, 12) float64
-    keys : (n, 6) int64
+    keys : (n, 7) int64
         The detections, as in `gate`. Times and positions finite, variances positive. Not checked.
     parameters : (classes, motion.PARAMETERS) float64
     sensors : (k, 5) float64
@@ -184,7 +187,7 @@ def advance(live, values, keys, parameters, sensors, settings, serials, points, 
     settings : (SETTINGS,) float64
     serials : (n, 3) int64, points : (n, POINT) float64
         To be filled: each row's track, with the first id of it, and the state after it.
-    events : (2 n + live tracks + 8, 4) int64
+    events : (3 n + live tracks + 8, 4) int64
         To be filled: what, serial, other serial, row.
 
     Returns
@@ -217,21 +220,26 @@ def advance(live, values, keys, parameters, sensors, settings, serials, points, 
     return live.counts[t.EVENTS]
 
 
-@njit(cache=True, error_model="numpy")
-def seen_at(live, at, parameters, sensors, shown_log, out, keys):  # type: ignore[no-untyped-def]
+@njit(cache=True, error_model="numpy", _nrt=False)
+def seen_at(live, at, parameters, sensors, shown_log, c, p, out, keys):  # type: ignore[no-untyped-def]
     """Fill `out` (live, 16) and `keys` (live, 6) with the confirmed tracks as expected at a moment; how many.
 
     Left out are those whose silence has become too unlikely: kept for a while, in case they come back.
     `out`: expectation (14), altitude, probability of manoeuvring; `keys`: serial, id (2), class, identity, hits.
     """
-    c, count = np.full(mo.COEFFICIENTS, np.nan), 0
+    count = 0
     for r in range(live.counts[t.LIVE]):
         slot = live.order[r]
         k, s = live.keys[slot], live.states[slot]
-        if k[t.STATUS] != t.CONFIRMED or silence(live.states, live.keys, slot, at, parameters, sensors, False) <= shown_log:
+        if (
+            k[t.STATUS] != t.CONFIRMED
+            or silence(live.states, live.keys, slot, at, parameters, sensors, False) <= shown_log
+        ):
             continue
         mo.coefficients(at - s[mo.AT], k[t.KIND], parameters, c)
-        mo.expected(live.states, slot, c, out[count])
+        mo.expected(live.states, slot, c, p)
+        for x in range(14):
+            out[count, x] = p[x]
         out[count, 14], out[count, 15] = s[mo.ALT], s[mo.P_MANOEUVRE]
         keys[count, 0], keys[count, 1], keys[count, 2] = k[t.SERIAL], k[t.ID_0], k[t.ID_1]
         keys[count, 3], keys[count, 4], keys[count, 5] = k[t.KIND], k[t.IDENTITY], k[t.HITS]

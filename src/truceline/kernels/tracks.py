@@ -35,7 +35,7 @@ SETTINGS = 7
 # columns of a sensor's parameters: time between looks, log of the probability to miss, centre, range
 REVISIT_S, MISSED_LOG, CENTRE_E, CENTRE_N, RANGE = range(5)
 # events
-CONFIRM, END, MERGE, ELSEWHERE, CHANGED, SHARED = range(6)
+CONFIRM, END, MERGE, SPLIT, ELSEWHERE, SHARED = range(6)
 # columns of a point: position, its covariance, velocity, altitude, manoeuvring, log density, squared distance
 POINT = 11
 
@@ -118,23 +118,24 @@ def same_kind(a, b):  # type: ignore[no-untyped-def]
     return a == b or a == 0 or b == 0 or (a in (2, 3) and b in (2, 3))
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
-def _can_be(states, marks, slot, keys, d, at, parameters):  # type: ignore[no-untyped-def]
-    """Whether who a detection says it is speaks against a track: one object has one name in one scheme.
-
-    It may take another once it has been silent under the first for a time.
-    """
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+def _can_be(marks, slot, keys, d):  # type: ignore[no-untyped-def]
+    """Whether what a detection says it is, and who, allows that a track made it: in one scheme, one object, one name."""
     if not same_kind(marks[slot, KIND], keys[d, g.KIND]):
         return False
     identity, own = keys[d, g.IDENTITY], marks[slot, IDENTITY]
-    if identity == 0 or own == 0 or own == identity:
-        return True
-    return marks[slot, SCHEME] != keys[d, g.SCHEME] or (
-        at - states[slot, mo.IDENTIFIED] > parameters[marks[slot, KIND], mo.QUIET]
-    )
+    return identity == 0 or own == 0 or own == identity or marks[slot, SCHEME] != keys[d, g.SCHEME]
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)
+def _confirmed(live, marks, slot, d, events):  # type: ignore[no-untyped-def]
+    """Tell of a track's confirmation by row `d`, and of what it split from."""
+    tell(live, events, CONFIRM, marks[slot, SERIAL], -1, d)
+    if marks[slot, PARENT] >= 0:
+        tell(live, events, SPLIT, marks[slot, SERIAL], marks[slot, PARENT], d)
+
+
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
 def _begin(live, states, marks, d, values, keys, parameters, parent, bears, serials, points, events):  # type: ignore[no-untyped-def]
     """A tentative track of one detection."""
     counts = live.counts
@@ -168,7 +169,7 @@ def _begin(live, states, marks, d, values, keys, parameters, parent, bears, seri
     _point(states, marks, slot, d, np.nan, np.nan, serials, points)
     if parameters[kind, mo.HITS] <= 1.0:
         marks[slot, STATUS] = CONFIRMED
-        tell(live, events, CONFIRM, marks[slot, SERIAL], parent, d)
+        _confirmed(live, marks, slot, d, events)
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)
@@ -179,7 +180,7 @@ def _altitude(states, slot, d, values, kind, parameters):  # type: ignore[no-unt
     )  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
 def _point(states, marks, slot, d, log_density, distance2, serials, points):  # type: ignore[no-untyped-def]
     serials[d, 0], serials[d, 1], serials[d, 2] = marks[slot, SERIAL], marks[slot, ID_0], marks[slot, ID_1]
     b = mo.BOTH
@@ -190,10 +191,8 @@ def _point(states, marks, slot, d, log_density, distance2, serials, points):  # 
     points[d, 9], points[d, 10] = log_density, distance2
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
-def _take(
-    live, states, marks, now, slot, d, values, keys, parameters, c, work, distance2, serials, points, events
-):  # type: ignore[no-untyped-def]
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+def _take(live, states, marks, now, slot, d, values, keys, parameters, c, work, distance2, serials, points, events):  # type: ignore[no-untyped-def]
     """The track in a slot goes on with a detection, in group `now`."""
     at, kind = values[d, g.AT], marks[slot, KIND]
     mo.coefficients(at - states[slot, mo.AT], kind, parameters, c)
@@ -208,7 +207,9 @@ def _take(
         r_en += late * (ve * vn + states[slot, b + 12])
         r_nn += late * (vn * vn + states[slot, b + 13])
     if distance2 > _SURE:
-        mo.again(states, slot, at, e, n, r_ee, r_en, r_nn, speed_e, speed_n, speed_var, parameters[kind, mo.SPEED_SIGMA])
+        mo.again(
+            states, slot, at, e, n, r_ee, r_en, r_nn, speed_e, speed_n, speed_var, parameters[kind, mo.SPEED_SIGMA]
+        )
         log_density = np.nan
     else:
         log_density = mo.follow(
@@ -232,7 +233,7 @@ def _take(
     if marks[slot, STATUS] == TENTATIVE:
         if marks[slot, HITS] + (marks[slot, IDENTITY] != 0) >= parameters[marks[slot, KIND], mo.HITS]:
             marks[slot, STATUS] = CONFIRMED
-            tell(live, events, CONFIRM, marks[slot, SERIAL], marks[slot, PARENT], d)
+            _confirmed(live, marks, slot, d, events)
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)
@@ -241,8 +242,7 @@ def _names(live, states, marks, slot, d, keys, events):  # type: ignore[no-untyp
     identity, own = keys[d, g.IDENTITY], marks[slot, IDENTITY]
     if own != identity:
         if own != 0:
-            changed = marks[slot, SCHEME] == keys[d, g.SCHEME]
-            tell(live, events, CHANGED if changed else SHARED, marks[slot, SERIAL], -1, d)
+            tell(live, events, SHARED, marks[slot, SERIAL], -1, d)
         marks[slot, IDENTITY], marks[slot, SCHEME] = identity, keys[d, g.SCHEME]
     if _bearer(live, identity) < 0:
         name(live, identity, slot)
@@ -286,6 +286,70 @@ def _named(
     return m
 
 
+@njit(cache=True, error_model="numpy", _nrt=False)
+def _edges(
+    states, marks, order, n, now, status, at, widest, values, keys, rows, taken, parameters, sigmas, cell_m,
+    grid_start, grid_order, places, c, p, found, progress, slots, start, column, cost,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Go on with the pairs of tracks of a status with detections not taken yet, until all or no room; their reaches.
+
+    `progress`: tracks gone through, rows written (`slots`, `start`), edges written (`column`, `cost`), looks.
+    """
+    index, r, e, reaches = progress[0], progress[1], progress[2], 0.0
+    gate2, room = sigmas * sigmas, len(column)
+    while index < n:
+        slot = order[index]
+        if marks[slot, STATUS] == status and marks[slot, GROUP] != now:
+            dt = at - states[slot, mo.AT]
+            kind = marks[slot, KIND]
+            mo.coefficients(dt, kind, parameters, c)
+            mo.expected(states, slot, c, p)
+            half = (p[4] - p[6]) / 2
+            spread = (p[4] + p[6]) / 2 + np.sqrt(half * half + p[5] * p[5]) + widest
+            error = states[slot, mo.BOTH + 4] + states[slot, mo.BOTH + 6] + widest
+            fast = parameters[kind, mo.SPEED_MOST] * abs(dt) + sigmas * np.sqrt(error)
+            reach = min(sigmas * np.sqrt(spread), fast)
+            near = g.near(p[0], p[1], reach, cell_m, grid_start, grid_order, places, found)
+            if e + near > room:
+                break
+            progress[3] += 1
+            reaches += reach
+            for f in range(near):
+                j = found[f]
+                d = rows[j]
+                if taken[j] or not _can_be(marks, slot, keys, d):
+                    continue
+                position, rest = g.apart(p, states, slot, mo.ALT, values, d, values[d, g.AT] - at)
+                if position <= gate2 and rest <= _REST_MOST:
+                    column[e], cost[e] = j, np.sqrt(position + rest)
+                    e += 1
+            if e > start[r]:
+                slots[r] = slot
+                r += 1
+                start[r] = e
+        index += 1
+    progress[0], progress[1], progress[2] = index, r, e
+    return reaches
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def _take_all(
+    live, states, marks, now, r, slots, match, start, column, cost, rows, values, keys, parameters, c, work,
+    serials, points, events,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Each track of a pairing goes on with what it got."""
+    for row in range(r):
+        if match[row] >= 0:
+            own = 0.0
+            for x in range(start[row], start[row + 1]):
+                if column[x] == match[row]:
+                    own = cost[x]
+            _take(
+                live, states, marks, now, slots[row], rows[match[row]], values, keys, parameters, c, work, own * own,
+                serials, points, events,
+            )  # fmt: skip
+
+
 @njit(cache=True, error_model="numpy")
 def _paired(
     live, states, marks, now, status, values, keys, rows, taken, widest, parameters, sigmas, cell_m,
@@ -293,64 +357,45 @@ def _paired(
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Pair the tracks of a status with detections not taken yet; the mean reach of their looks, or -1."""
     n, m = live.counts[LIVE], len(rows)
-    order = live.order
     slots, start = np.empty(n, np.int64), np.zeros(n + 1, np.int64)
     column, cost = np.empty(2 * m + 16, np.int64), np.empty(2 * m + 16)
-    at, gate2 = values[rows[0], g.AT], sigmas * sigmas
-    r, e, looks, reaches = 0, 0, 0, 0.0
-    for index in range(n):
-        slot = order[index]
-        if marks[slot, STATUS] != status or marks[slot, GROUP] == now:
-            continue
-        dt = at - states[slot, mo.AT]
-        kind = marks[slot, KIND]
-        mo.coefficients(dt, kind, parameters, c)
-        mo.expected(states, slot, c, p)
-        half = (p[4] - p[6]) / 2
-        spread = (p[4] + p[6]) / 2 + np.sqrt(half * half + p[5] * p[5]) + widest
-        error = states[slot, mo.BOTH + 4] + states[slot, mo.BOTH + 6] + widest
-        fast = parameters[kind, mo.SPEED_MOST] * abs(dt) + sigmas * np.sqrt(error)
-        reach = min(sigmas * np.sqrt(spread), fast)
-        looks += 1
-        reaches += reach
-        near = g.near(p[0], p[1], reach, cell_m, grid_start, grid_order, places, found)
-        for f in range(near):
-            j = found[f]
-            d = rows[j]
-            if taken[j] or not _can_be(states, marks, slot, keys, d, at, parameters):
-                continue
-            position, rest = g.apart(p, states, slot, mo.ALT, values, d, values[d, g.AT] - at)
-            if position > gate2 or rest > _REST_MOST:
-                continue
-            if e == len(column):
-                column = np.concatenate((column, np.empty(e, np.int64)))
-                cost = np.concatenate((cost, np.empty(e)))
-            column[e], cost[e] = j, np.sqrt(position + rest)
-            e += 1
-        if e > start[r]:
-            slots[r] = slot
-            r += 1
-            start[r] = e
+    progress, reaches = np.zeros(4, np.int64), 0.0
+    while True:
+        reaches += _edges(
+            states, marks, live.order, n, now, status, values[rows[0], g.AT], widest, values, keys, rows, taken,
+            parameters, sigmas, cell_m, grid_start, grid_order, places, c, p, found, progress, slots, start, column,
+            cost,
+        )  # fmt: skip
+        if progress[0] == n:
+            break
+        column = np.concatenate((column, np.empty(len(column), np.int64)))
+        cost = np.concatenate((cost, np.empty(len(cost))))
+    r = progress[1]
     match = assign(start[: r + 1], column, cost, sigmas, m)
     for row in range(r):
         if match[row] >= 0:
             taken[match[row]] = True
-    nearest = np.full(m, _SPLIT)
-    for row in range(r):
-        if match[row] < 0:
-            continue
-        slot, own = slots[row], 0.0
-        for x in range(start[row], start[row + 1]):
-            j = column[x]
-            if j == match[row]:
-                own = cost[x]
-            elif status == CONFIRMED and not taken[j] and cost[x] < nearest[j]:
-                nearest[j], parent[j] = cost[x], marks[slot, SERIAL]
-        _take(
-            live, states, marks, now, slot, rows[match[row]], values, keys, parameters, c, work, own * own,
-            serials, points, events,
-        )  # fmt: skip
-    return reaches / looks if looks else -1.0
+    if status == CONFIRMED:
+        nearest = np.full(m, _SPLIT)
+        for row in range(r):
+            if match[row] >= 0:
+                for x in range(start[row], start[row + 1]):
+                    j = column[x]
+                    if not taken[j] and cost[x] < nearest[j]:
+                        nearest[j], parent[j] = cost[x], marks[slots[row], SERIAL]
+    _take_all(
+        live, states, marks, now, r, slots, match, start, column, cost, rows, values, keys, parameters, c, work,
+        serials, points, events,
+    )  # fmt: skip
+    return reaches / progress[3] if progress[3] else -1.0
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def _begin_all(live, states, marks, rows, taken, parent, bears, values, keys, parameters, serials, points, events):  # type: ignore[no-untyped-def]
+    """What nobody took begins a track each."""
+    for k in range(len(rows)):
+        if not taken[k]:
+            _begin(live, states, marks, rows[k], values, keys, parameters, parent[k], bears[k], serials, points, events)
 
 
 @njit(cache=True, error_model="numpy")
@@ -389,8 +434,4 @@ def group(live, low, high, values, keys, parameters, settings, c, work, serials,
     mean = density * cell_m * cell_m
     wanted = cell_m * 1.5 if mean < 0.7 else max(2.0 * reach, cell_m / 1.5) if mean > 3.0 else cell_m
     live.clock[CELL] = min(max(wanted, 50.0), 50_000.0)
-    for k in range(m):
-        if not taken[k]:
-            _begin(
-                live, states, marks, rows[k], values, keys, parameters, parent[k], bears[k], serials, points, events
-            )
+    _begin_all(live, states, marks, rows, taken, parent, bears, values, keys, parameters, serials, points, events)
