@@ -15,7 +15,7 @@ from truceline import baseline, desk, explain, feeds, intake, picture, pipeline
 from truceline.cli import DONE, FOUND, WRONG, main
 from truceline.errors import MissionError
 from truceline.fuse.causes import FACTORS, MODEL, NO_BACKGROUND
-from truceline.mission import Mission
+from truceline.mission import Mission, hashes
 from truceline.store import Book, Journal
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
@@ -139,6 +139,19 @@ class TestSameInputsSamePicture:
         assert after.key == before.key
         assert np.array_equal(after.rate, before.rate)
         assert learned.detections == {2019: 500, 2020: 500, 2021: 500}
+
+    def test_files_of_one_name_in_two_folders_are_both_inputs(self, mission):
+        """A change in either is another edition's input."""
+        for folder in ("2019", "2020"):
+            (mission / "past" / folder).mkdir()
+            (mission / "past" / f"{folder}.csv").rename(mission / "past" / folder / "fires.csv")
+        rewrite(mission, "past/*.csv", "past/**/*.csv")
+        before = hashes(mission, Mission.load(mission))
+        with (mission / "past" / "2020" / "fires.csv").open("a") as file:
+            file.write("48.00000,36.00000,2020-05-01\n")
+        after = hashes(mission, Mission.load(mission))
+        assert sum(before[name] != after[name] for name in before) == 1
+        assert sum(name.startswith("baseline:") for name in before) == 3
 
     def test_up_to_a_cut_off_nothing_of_later_is_known(self, mission, tmp_path):
         """Settled up to August, with what followed in the journal or without it: the same picture."""

@@ -1,6 +1,7 @@
 """The mission file: where the theatre is, which sources feed it, which agreement it is held against."""
 
 import glob
+import os
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -184,7 +185,10 @@ def hashes(folder: Path, mission: Mission) -> dict[str, str]:
     for role, paths in patterns.items():
         for path in files(folder, paths):
             if not _WEB.match(path):
-                named[f"{role}:{Path(path).name}"] = Path(path)
+                name = f"{role}:{Path(path).name}"
+                if name in named:  # of another folder
+                    name = f"{role}:{os.path.relpath(path, folder)}"
+                named[name] = Path(path)
     if mission.baseline and mission.baseline.exclude:
         named["baseline:exclude"] = folder / mission.baseline.exclude
     out = {}
