@@ -63,6 +63,11 @@ class _Waiting(NamedTuple):
     first_line: int
     parts: list[_Part]
 
+    @property
+    def station(self) -> bytes | None:
+        """The first station that a part names."""
+        return next((part.station for part in self.parts if part.station), None)
+
 
 class _Record(NamedTuple):
     """A record that took more than one line, or a part that was given up."""
@@ -83,7 +88,7 @@ class Assembly:
     def __init__(self) -> None:
         self._line = 0  # lines taken
         self._number = 1  # of the next record
-        self._waiting: dict[tuple[int, ...], list[_Waiting]] = {}
+        self._waiting: dict[tuple[int, ...], dict[bytes | None, _Waiting]] = {}
         self._by_line: dict[int, tuple[tuple[int, ...], _Waiting]] = {}  # the same, the oldest first
         self._wrapper: _Part | None = None
 
@@ -174,28 +179,32 @@ class Assembly:
         grouped = row[nmea.GROUP] != nmea.NONE
         key: tuple[int, ...] = (1, row[nmea.GROUP], row[nmea.TOTAL]) if grouped else ()
         key = key or (0, row[nmea.TOTAL], row[nmea.SEQUENCE], row[nmea.CHANNEL], row[nmea.OWN])
-        for one in self._waiting.get(key, []):
-            stations = {p.station for p in one.parts if p.station} | ({part.station} if part.station else set())
-            if len(stations) > 1:
-                continue
-            if any(p.row[nmea.NUMBER] == row[nmea.NUMBER] for p in one.parts):
-                self._leave(key, one)
-                yield _given_up(one)
-                break
-            one.parts.append(part)
-            if len(one.parts) == row[nmea.TOTAL]:
-                self._leave(key, one)
-                yield _message(one.parts)
-            return
-        waits = _Waiting(part.line, [part])
-        self._waiting.setdefault(key, []).append(waits)
-        self._by_line[part.line] = (key, waits)
+        by_station = self._waiting.setdefault(key, {})
+        # Parts of this station, else of one that names none; of a part that names none the oldest.
+        if part.station is None:
+            one = by_station.get(None) or next(iter(by_station.values()), None)
+        else:
+            one = by_station.get(part.station) or by_station.get(None)
+        if one is not None and any(p.row[nmea.NUMBER] == row[nmea.NUMBER] for p in one.parts):
+            self._leave(key, one)
+            yield _given_up(one)
+            one = None
+        if one is None:
+            one = _Waiting(part.line, [])
+            self._by_line[part.line] = (key, one)
+        else:
+            del by_station[one.station]
+        one.parts.append(part)
+        self._waiting.setdefault(key, {})[one.station] = one
+        if len(one.parts) == row[nmea.TOTAL]:
+            self._leave(key, one)
+            yield _message(one.parts)
 
     def _leave(self, key: tuple[int, ...], one: _Waiting) -> None:
         del self._by_line[one.first_line]
-        left = [other for other in self._waiting.pop(key) if other is not one]
-        if left:
-            self._waiting[key] = left
+        del self._waiting[key][one.station]
+        if not self._waiting[key]:
+            del self._waiting[key]
 
     def _too_old(self, number: int) -> Iterator[_Record]:
         """Give up what has waited too long; looked at whenever a line could join something, so at the same lines."""

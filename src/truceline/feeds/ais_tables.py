@@ -135,7 +135,7 @@ def table_columns(text: Mapping[str, pa.Array], source: Source, faults: Faults) 
 
     def length(stated: str, one: str, other: str) -> pa.Array:
         both = number(one, 0, 2000) + number(other, 0, 2000)
-        return ais.whole(np.round(np.where(np.isnan(both), number(stated, 0, 2000), both)))
+        return ais.whole(np.where(np.isnan(both), number(stated, 0, 2000), both).round())
 
     decimetres = "bow" in text  # exactEarth keeps the message's own unit
     return {
@@ -157,7 +157,7 @@ def table_columns(text: Mapping[str, pa.Array], source: Source, faults: Faults) 
         "ais_type": ais.whole(number("message")) if "message" in text else no_number,
         "ais_part": ais.whole(number("part")) if "part" in text else no_number,
         "ais_nav_status": ais.whole(_or(number.plain("status"), np.nan, 15)),
-        "ais_turn": ais.whole(np.round(number("turn"))) if "turn" in text else no_number,
+        "ais_turn": ais.whole(number("turn").round()) if "turn" in text else no_number,
         "ais_heading_deg": nullable(heading.astype(np.float32)),
         "ais_second": ais.whole(second),
         "ais_accurate": ais.flags(number("accuracy")),
@@ -166,10 +166,7 @@ def table_columns(text: Mapping[str, pa.Array], source: Source, faults: Faults) 
         "ais_callsign": words("callsign"),
         "ais_name": words("name"),
         "ais_ship_type": ais.whole(np.where(ship_type == 0, np.nan, ship_type)),
-        **{
-            f"ais_{side}_m": ais.whole(np.round(number(side, 0, 2000)))
-            for side in ("bow", "stern", "port", "starboard")
-        },
+        **{f"ais_{side}_m": ais.whole(number(side, 0, 2000).round()) for side in ("bow", "stern", "port", "starboard")},
         "ais_length_m": length("length", "bow", "stern"),
         "ais_width_m": length("width", "port", "starboard"),
         "ais_draught_m": nullable((number("draught", 0, 255) * (0.1 if decimetres else 1.0)).astype(np.float32)),

@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from truceline.feeds.batch import Fault, Records
-from truceline.feeds.records import CHUNK_BYTES, MOST_RECORDS, PIECE_BYTES, pieces
+from truceline.feeds.records import CHUNK_BYTES, MOST_RECORDS, pieces
 from truceline.feeds.stream import window
 from truceline.kernels import split
 
+#: What one rejection may keep of an endless line.
+PIECE_BYTES = 16 << 20
 #: No byte has this value: lines are neither split into fields nor quoted.
 _NONE = 256
 
