@@ -22,6 +22,7 @@ def steps(mission: Path, folder: Path) -> dict[str, float]:
     took: dict[str, float] = {}
     inner = {
         "  line, agreement, places": (pipeline, "ground"),
+        "  background of fires": (pipeline, "fire_model"),
         "  fuse": (pipeline, "fuse"),
         "  judge": (pipeline.rules, "judge"),
         "  zones of the map": (pipeline.rules, "zones_table"),

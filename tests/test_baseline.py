@@ -209,6 +209,13 @@ class TestLearnedOnce:
         again, _ = learn(mission)
         assert np.array_equal(again.rate, before.rate)
 
+    def test_a_cache_that_cannot_be_written_costs_time_alone(self, mission):
+        before, _ = learn(mission)
+        shutil.rmtree(mission / "cache")
+        (mission / "cache").write_text("in the way")
+        after, _ = learn(mission)
+        assert np.array_equal(after.rate, before.rate)
+
     def test_its_progress_is_shown(self, mission):
         shutil.rmtree(mission / "cache")
         told: list[str] = []

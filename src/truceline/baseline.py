@@ -4,8 +4,10 @@ A background is learned once and kept in the mission's cache folder under a hash
 comes from there or is learned anew, it is the same.
 """
 
+import contextlib
 import hashlib
 import json
+import os
 import zipfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -192,11 +194,12 @@ def learn(
     each, count = np.unique(past.year, return_counts=True)
     learned = Learned(dict(zip(each.tolist(), count.tolist(), strict=True)), past.rejected)
     if made is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        scratch = about.with_name(f".{about.name}.part")
-        scratch.write_bytes(msgspec.json.encode(learned))
-        scratch.replace(about)
-        made.save(kept)
+        with contextlib.suppress(OSError):  # a cache that cannot be written costs time, no more
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            scratch = about.with_name(f".{about.name}.{os.getpid()}")
+            scratch.write_bytes(msgspec.json.encode(learned))
+            scratch.replace(about)
+            made.save(kept)
     return made, learned
 
 
