@@ -143,7 +143,7 @@ def test_when_the_front_has_moved_new_fires_are_held_against_where_it_is(backgro
         for line in (a_line(background.grid), moving(background.grid))
     )
     assert stays.mean() > 0.6
-    assert moved.mean() < stays.mean() - 0.15
+    assert moved.mean() < stays.mean() - 0.1
 
 
 def test_fires_that_go_on_as_before_stay_the_conflicts_when_the_front_leaves_them(background, rng):

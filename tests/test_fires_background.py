@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a_fire import a_background, at_a_place, day, detections, together, years_of
-from truceline.fuse.background import BLOCK, SEASONS, Background, Grid, grid_over, seasons
+from truceline.fuse.background import BLOCK, SEASONS, Background, Grid, fires_of, grid_over, seasons
 
 #: Detections a day in 400 cells.
 PER_DAY, CELLS = 3.0, 400
@@ -174,3 +174,15 @@ def test_a_background_is_the_same_after_it_was_kept_in_a_file(rng, tmp_path):
         *(learned.grid, learned.years, learned.pixels_per_fire, learned.key),
     )
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["fires.npz"]
+
+
+def test_a_burst_of_one_cell_and_day_counts_as_one_fire(rng):
+    """Fifty fields alight in one cell on one day: a harvest, not fifty causes. On two days they are two."""
+    grid = grid_over(np.array([36.0, 38.0]), np.array([47.0, 49.0]))
+    lon, lat = rng.uniform(36.96, 37.04, 100), rng.uniform(47.96, 48.04, 100)
+    at_s = np.repeat([0.0, 5.0], 50) * 86_400.0
+    by_day, by_pass = fires_of(grid, lon, lat, at_s)
+    assert by_day[:50].sum() == pytest.approx(1.0)
+    assert by_day.sum() == pytest.approx(2.0)
+    assert by_pass[:50].sum() > 5.0
+    assert [len(v) for v in fires_of(grid, *np.empty((3, 0)))] == [0, 0]

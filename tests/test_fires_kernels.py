@@ -175,7 +175,7 @@ def test_within_a_period_each_detection_knows_the_passes_up_to_its_own(chain):
     cell = np.array([0, 0, 0, 1])
     by_day, by_pass = np.full(4, 0.5), np.array([0.5, 0.5, 1.0, 1.0])
     expected, watched = np.full(4, 0.1), np.full(4, 1.0)
-    ours = activity.so_far(states, cell, at_s, by_day, by_pass, expected, watched, chain)
+    ours = activity.so_far(states, cell, at_s, by_day, by_pass, expected, watched, 2.0, chain)
     for row, fires in enumerate((1.0, 1.0, 2.0, 1.0)):
         p = states[:, cell[row]] * naive.likelihood(fires, 0.1, 1.0, chain)
         assert ours[row] == pytest.approx((p / p.sum())[2:])

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from truceline.fuse.background import BLOCK, PERIOD_DAYS, SEASONS, Background
+from truceline.fuse.background import BLOCK, MOST_A_DAY, PERIOD_DAYS, SEASONS, Background
 from truceline.kernels.activity import Chain, Quiet, absorb, advance, begin, chain, smooth, so_far
 from truceline.kernels.fires import blur, pooled, unpooled, unpooled_at
 
@@ -31,7 +31,7 @@ class Assumed:
 
     #: Odds that a cell is active: on the line, falling by e with each `front_km`, and in the rear, with `rear_km`.
     #: Guns and small drones reach 10 to 30 km; strikes farther behind are few (assumption, low).
-    front_odds: float = 2.0
+    front_odds: float = 2.5
     front_km: float = 10.0
     rear_odds: float = 0.006
     rear_km: float = 40.0
@@ -39,7 +39,7 @@ class Assumed:
     far_odds: float = 3e-6
     no_line_odds: float = 0.02
     #: Online, when nothing that followed can confirm it, the odds are this part of those (assumption, low).
-    unconfirmed: float = 0.3
+    unconfirmed: float = 0.45
     #: How long activity lasts: weeks at the front, days in the rear, where strikes are single; in between by distance.
     lasts_days: float = 45.0
     rear_lasts_days: float = 10.0
@@ -74,8 +74,6 @@ ASSUMED = Assumed()
 _REGION_KM, _REGION_DAYS, _REGION_DOUBT, _TOGETHER = 90.0, 2.5, 3.0, 2.0
 #: Regions are never taken for darker or (for the conflict's fires) brighter than this.
 _DARK, _BRIGHT = 0.1, 3.0
-#: More fires than this in a cell and period are one event that tells no more.
-_MOST_FIRES = 8.0
 #: No period begins activity for certain.
 _MOST_ONSET = 0.9
 #: Farther from the line than three times `count_km`, cells neither change others nor are changed by them.
@@ -193,6 +191,7 @@ def online(stage: "Stage", by_day: Floats, by_pass: Floats) -> Found:
             by_pass[mine],
             stage.season[mine] * past,
             np.minimum(past, _BRIGHT * (within + 1.0)),
+            MOST_A_DAY,
             made,
         )
         region = unpooled(whole[None], BLOCK, stage.rows, stage.columns)[0]
@@ -247,7 +246,7 @@ class Stage:
         """(t, c) fires."""
         shape = self.rate.shape
         counted = np.bincount(self.period * shape[1] + self.cell, by_day, minlength=shape[0] * shape[1])
-        return np.asarray(np.minimum(counted.reshape(shape), _MOST_FIRES))
+        return np.asarray(counted.reshape(shape), np.float64)
 
     def on_grid(self, cells: Floats) -> Floats:
         """(t, c) to (t, rows, columns)."""

@@ -32,7 +32,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 #: Part of a cache's key: raise it whenever the same baseline gives another background.
-VERSION = 1
+VERSION = 2
 
 #: Periods of a year; the 366th day belongs to the last.
 SEASONS, PERIOD_DAYS = 73, 5
@@ -41,6 +41,8 @@ BLOCK = 4
 KM_PER_DEGREE = 111.2
 #: Pixels this near each other, on a day or the next, are one fire. Pixels: 0.4 to 0.8 km (VIIRS), 1 km or more (MODIS).
 FIRE_M = 2_000.0
+#: A cell's fires of one day count as no more than this: harvests and running grass fires are bursts of one cause.
+MOST_A_DAY = 1.0
 
 #: Spread of the near and of the wide estimate, km and days. The near one is a cell and its neighbours; the wide
 #: one the size of a district and of a farming season. Chosen on held-out peaceful years by the spike (fires.md).
@@ -214,9 +216,10 @@ def _learn(
     row, column = grid.cells(lon, lat)
     open_ground = _open_ground(grid, exclude)
     use = ~np.isin(spot, steady) & open_ground[row, column]
-    new, _ = fresh(day[use].astype(np.float64) * 86400.0, *grid.metres(lon[use], lat[use]), FIRE_M)
+    at_s = day[use].astype(np.float64) * 86400.0
+    new, _ = fresh(at_s, *grid.metres(lon[use], lat[use]), FIRE_M)
     fires = np.zeros((SEASONS, grid.rows, grid.columns))
-    np.add.at(fires, (season[use], row[use], column[use]), new)
+    np.add.at(fires, (season[use], row[use], column[use]), held_down(new, day[use], row[use], column[use]))
     covered = _covered(grid, row, column, region)
     days_watched = watched.sum()
     return Background(
@@ -230,6 +233,24 @@ def _learn(
         pixels_per_fire=float(len(new) / new.sum()) if len(new) else 1.0,
         key=key,
     )
+
+
+def fires_of(grid: Grid, lon: Floats, lat: Floats, at_s: Floats) -> tuple[Floats, Floats]:
+    """What each detection counts for, in fires: with all of its day (a burst of a cell held down), and when it is seen
+    (not held down). All within the grid."""
+    by_day, by_pass = fresh(at_s, *grid.metres(lon, lat), FIRE_M)
+    return held_down(by_day, np.floor(at_s / 86_400.0).astype(np.int64), *grid.cells(lon, lat)), by_pass
+
+
+def held_down(fires: Floats, day: Ints, row: Ints, column: Ints) -> Floats:
+    """The same, but of no cell and day more than `MOST_A_DAY`."""
+    if not len(fires):
+        return fires
+    columns = int(column.max()) + 1
+    key = ((day - day.min()) * (int(row.max()) + 1) + row) * columns + column
+    _, place = np.unique(key, return_inverse=True)
+    whole = np.bincount(place, fires)
+    return np.asarray(fires * (np.minimum(whole, MOST_A_DAY) / whole)[place])
 
 
 def grid_over(lon: Floats, lat: Floats) -> Grid:

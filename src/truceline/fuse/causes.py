@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from truceline.fuse.activity import ASSUMED, Assumed, Found, Scene, Stage, odds, online, settled
-from truceline.fuse.background import FIRE_M, PERIOD_DAYS, Background, Grid
+from truceline.fuse.background import PERIOD_DAYS, Background, Grid, fires_of
 from truceline.fuse.signs import Reports, heat, hours, reported, stays
 from truceline.kernels.activity import Chain, Quiet, chain, share
-from truceline.kernels.fires import fresh
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -185,9 +184,7 @@ def _in_steps(
     steady = np.isin(background.spot_keys(lon, lat), background.steady)
     stage = Stage(_scene(background, lon, lat, at_s, lines), assumed)
     by_day, by_pass = np.zeros(len(lon)), np.zeros(len(lon))
-    by_day[~steady], by_pass[~steady] = fresh(
-        at_s[~steady], *background.grid.metres(lon[~steady], lat[~steady]), FIRE_M
-    )
+    by_day[~steady], by_pass[~steady] = fires_of(background.grid, lon[~steady], lat[~steady], at_s[~steady])
     # online, later periods must not say what a detection counts for
     now, then = (1.0 - p for p in stays(background.grid, lon, lat, at_s, night))
     then = now if settled_only else then

@@ -15,10 +15,9 @@ import numpy.typing as npt
 
 from truceline.frame import Frame
 from truceline.fuse.activity import ASSUMED, Assumed
-from truceline.fuse.background import FIRE_M, Background, calendar_years, seasons
+from truceline.fuse.background import Background, calendar_years, fires_of, seasons
 from truceline.fuse.causes import Judged, Lines, dated_km, judge, lines
 from truceline.fuse.signs import Reports
-from truceline.kernels.fires import fresh
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -165,9 +164,8 @@ def against_excess(fires: Detections, judged: Judged, background: Background, no
     """
     steady = np.isin(background.spot_keys(fires.lon, fires.lat), background.steady)
     new = np.zeros(len(fires.lon))
-    new[~steady], _ = fresh(
-        fires.at_s[~steady], *background.grid.metres(fires.lon[~steady], fires.lat[~steady]), FIRE_M
-    )
+    inside = ~steady & (background.grid.cells(fires.lon, fires.lat)[0] >= 0)
+    new[inside], _ = fires_of(background.grid, fires.lon[inside], fires.lat[inside], fires.at_s[inside])
     km = dated_km(now, fires.lon, fires.lat, fires.at_s)
     month = _months(fires.day)
     beside = (km >= BESIDE_KM[0]) & (km < BESIDE_KM[1])

@@ -240,6 +240,7 @@ def so_far(
     by_pass: Floats,
     expected: Floats,
     watched: Floats,
+    most_a_day: float,
     chain: Chain,
 ) -> Floats:
     """Probability of each active state at each detection of one period, given the passes up to its own.
@@ -255,6 +256,8 @@ def so_far(
         What each adds to its cell's fires (`fresh`) once its day is over, and when it is seen.
     expected, watched : (n,) float64
         As in `smooth`, from the begin of the period to the detection.
+    most_a_day
+        More fires than this of one cell and day count for no more.
 
     Returns
     -------
@@ -272,14 +275,14 @@ def so_far(
         while last < len(cell) and at_s[last] == at_s[i]:
             c, day = cell[last], math.floor(at_s[last] / 86400.0)
             if day != dated[c]:
-                before[c] += whole[c]
+                before[c] += min(whole[c], most_a_day)
                 today[c], whole[c], dated[c] = 0.0, 0.0, day
             today[c] += by_pass[last]
             whole[c] += by_day[last]
             last += 1
         for k in range(i, last):
             c = cell[k]
-            fires = np.array([before[c] + today[c]])
+            fires = np.array([before[c] + min(today[c], most_a_day)])
             _weigh(fires, expected[k : k + 1], watched[k : k + 1], chain, likely)
             total = 0.0
             for s in range(quiet + active):
