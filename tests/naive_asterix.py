@@ -35,6 +35,9 @@ def blocks(stream: bytes, known: set[int]) -> list[tuple[bytes, bool]]:
         length = int.from_bytes(stream[at + 1 : at + 3], "big")
         return at + length if length > 3 else None
 
+    def believed(at: int, then: int) -> bool:
+        return then == len(stream) or end(then) is not None or records(stream[at], stream[at + 3 : then])[1]
+
     found, at = [], 0
     while at < len(stream):
         behind = end(at)
@@ -43,7 +46,7 @@ def blocks(stream: bytes, known: set[int]) -> list[tuple[bytes, bool]]:
             behind = at + 1
             while behind < len(stream):
                 then = end(behind)
-                if then is not None and (then == len(stream) or (then < len(stream) and end(then) is not None)):
+                if then is not None and then <= len(stream) and believed(behind, then):
                     break
                 behind += 1
         found.append((stream[at:behind], good))

@@ -27,6 +27,7 @@ from truceline.feeds.asterix_layout import layout
 from truceline.feeds.batch import DAY, UNTIMED, Batch, Faults, Intake
 from truceline.feeds.records import CHUNK_BYTES
 from truceline.kernels import asterix as cut
+from truceline.kernels import bits
 from truceline.mission import Source
 from truceline.observation import nullable
 
@@ -153,9 +154,9 @@ class _Calendar:
             When nothing gives a date.
         """
         said = np.isfinite(tod_s)
-        out = np.where(packet_us == cut.ABSENT, cut.ABSENT, packet_us)
+        out = np.where(packet_us == bits.ABSENT, bits.ABSENT, packet_us)
         if self._day is None:
-            if (said & (packet_us == cut.ABSENT)).any():
+            if (said & (packet_us == bits.ABSENT)).any():
                 raise SourceError(
                     f"{self._name}: holds times of day without a date: give it as options.day = "
                     f"'2031-03-14', or 'name' where the file's name holds it"
@@ -180,7 +181,7 @@ def _columns(piece: Piece, source: Source, radars: _Radars, calendar: _Calendar,
     at_us = calendar.at_us(found["tod_s"], piece.packet_us)
     seen = (found["seen"] == 1) & np.isfinite(found["lon"] + found["lat"])
     untimed = np.isnan(found["tod_s"])
-    no_time = at_us == cut.ABSENT
+    no_time = at_us == bits.ABSENT
     day = np.where(untimed | no_time, -1, np.floor_divide(at_us, DAY_US))
     callsign = _callsigns(found["callsign"])
     located = np.isfinite(found["lon"] + found["lat"])
@@ -210,7 +211,7 @@ def _columns(piece: Piece, source: Source, radars: _Radars, calendar: _Calendar,
         "asterix_emitter": _whole(found["emitter"]),
         "asterix_detection": pa.array(_DETECTIONS).take(_whole(found["detection"])),
         "asterix_day": pa.array(day.astype(np.int32), mask=day < 0).cast(pa.date32()),
-        "asterix_packet_at": values.times(piece.packet_us, piece.packet_us == cut.ABSENT),
+        "asterix_packet_at": values.times(piece.packet_us, piece.packet_us == bits.ABSENT),
     }
 
 

@@ -16,7 +16,7 @@ from truceline.feeds.batch import Fault, Records
 from truceline.feeds.records import MOST_RECORDS
 from truceline.feeds.stream import Window, window
 from truceline.kernels import asterix as cut
-from truceline.kernels import packets
+from truceline.kernels import bits, packets
 
 #: The most bytes of what is no block that one rejection keeps.
 PIECE_BYTES = 1 << 20
@@ -148,13 +148,13 @@ class _Cutter:
                 kept = int.from_bytes(text.data[begin + 8 : begin + 12], "big" if big else "little")
                 self.lost = kept > packets.LONGEST_PACKET
             starts, ends, datagrams, faults, _ = cut.split_blocks(
-                data, starts, ends, faults, self.known, True, PIECE_BYTES
+                data, starts, ends, faults, self.known, self.layout.standard, True, PIECE_BYTES
             )
             return starts, ends, faults, times[datagrams], begin
         one = np.array([text.begin], np.int64), np.array([len(data)], np.int64), np.zeros(1, np.int64)
         known = np.zeros(256, np.bool_) if self.lost else self.known
-        starts, ends, _, faults, begin = cut.split_blocks(data, *one, known, whole, PIECE_BYTES)
-        return starts, ends, faults, np.full(len(starts), cut.ABSENT), begin
+        starts, ends, _, faults, begin = cut.split_blocks(data, *one, known, self.layout.standard, whole, PIECE_BYTES)
+        return starts, ends, faults, np.full(len(starts), bits.ABSENT), begin
 
     def _records(
         self, text: bytes, data: cut.Bytes, starts: cut.Ints, ends: cut.Ints, faults: cut.Ints, times: cut.Ints

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from truceline.kernels import asterix as cut
+from truceline.kernels import bits
 
 #: Target reports and tracks.
 TARGETS = (21, 48, 62)
@@ -35,12 +36,12 @@ class Field:
     def whole(self, data: cut.Bytes, starts: cut.Ints, ends: cut.Ints) -> cut.Ints:
         """(n,) the bits as they are; `ABSENT` where a record has none."""
         begin, end = (np.ascontiguousarray(of[:, self.slot]) for of in (starts, ends))
-        return np.asarray(cut.read_bits(data, begin, end, self.bit, self.size, self.signed))
+        return np.asarray(bits.read_bits(data, begin, end, self.bit, self.size, self.signed))
 
     def values(self, data: cut.Bytes, starts: cut.Ints, ends: cut.Ints) -> Values:
         """(n,) in the standard's unit; NaN where a record has none."""
         whole = self.whole(data, starts, ends)
-        return np.where(whole == cut.ABSENT, np.nan, whole * self.unit)
+        return np.where(whole == bits.ABSENT, np.nan, whole * self.unit)
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,6 @@ EXPLICIT = 5  # the first byte is the length of all
 COMPOUND = 6  # an FSPEC of at most c bytes over nodes a .. a + b
 RANDOM = 7  # a count, then so many pairs of a field's number and its item
 
-#: In arrays of values: the record has no such item.
-ABSENT = -(2**63)
-
 
 class Standard(NamedTuple):
     """The tables of the categories that are read; built by `feeds.asterix_layout`."""
@@ -60,13 +57,22 @@ def _pair(data: Bytes, at: int) -> int:
 
 @njit(cache=True)
 def split_blocks(
-    data: Bytes, starts: Ints, ends: Ints, faults: Ints, known: npt.NDArray[np.bool_], final: bool, piece: int
+    data: Bytes,
+    starts: Ints,
+    ends: Ints,
+    faults: Ints,
+    known: npt.NDArray[np.bool_],
+    standard: Standard,
+    final: bool,
+    piece: int,
 ) -> tuple[Ints, Ints, Ints, Ints, int]:
     """The blocks of datagrams, or of one stream of blocks.
 
     Where no block can begin (a category that is not `known`, a length under 4 or past the end), the bytes up to
-    the next place where one can, with another behind it or the end, are one block with the fault NO_BLOCK, or
-    PAST_END where they begin like a block; at most `piece` bytes at a time.
+    the next place where one can are one block with the fault NO_BLOCK, or PAST_END where they begin like a block;
+    at most `piece` bytes at a time. Such a place is believed when the block ends with its datagram, or before
+    another, or when its records can be followed to its end: so headers that recorders write between blocks are
+    skipped.
 
     Parameters
     ----------
@@ -104,7 +110,7 @@ def split_blocks(
                     if not whole and end - at < 3:
                         break
                 if fault:
-                    behind = _next_block(data, at, end, known, whole, piece)
+                    behind = _next_block(data, at, end, known, standard, whole, piece)
                     if behind < 0:
                         break
             if n == room:
@@ -130,25 +136,44 @@ def _block_end(data: Bytes, at: int, end: int, known: npt.NDArray[np.bool_]) -> 
 
 
 @njit(cache=True)
-def _next_block(data: Bytes, at: int, end: int, known: npt.NDArray[np.bool_], whole: bool, piece: int) -> int:
-    """Where, behind `at`, a block begins that ends with its datagram or before another; -1: not known yet."""
+def _next_block(
+    data: Bytes, at: int, end: int, known: npt.NDArray[np.bool_], standard: Standard, whole: bool, piece: int
+) -> int:
+    """Where, behind `at`, a block begins that can be believed; -1: not known yet."""
     for q in range(at + 1, min(end, at + piece)):
         behind = _block_end(data, q, end, known)
         if behind < 0:
             if not whole and q + 3 > end:
                 return -1
             continue
-        if behind > end or behind + 3 > end:
+        if behind > end:
             if not whole:
                 return -1
-            if behind == end:
-                return q
             continue
+        if (whole and behind == end) or _can_be_followed(data, q, behind, standard):
+            return q
+        if behind + 3 > end and not whole:
+            return -1
         if _block_end(data, behind, end, known) >= 0:
             return q
     if end >= at + piece:
         return at + piece
     return end if whole else -1
+
+
+@njit(cache=True)
+def _can_be_followed(data: Bytes, begin: int, end: int, standard: Standard) -> bool:
+    """Whether the block is of a category that is read, and its records end where it ends."""
+    category = int(data[begin])
+    if standard.categories[category, 0] < 0:
+        return False
+    starts, ends = np.empty(standard.slots, np.int64), np.empty(standard.slots, np.int64)
+    at = begin + 3
+    while at < end:
+        at, fault, _ = _record(data, at, end, category, standard, starts, ends)
+        if fault:
+            return False
+    return True
 
 
 @njit(cache=True)
@@ -361,29 +386,3 @@ def _item(data: Bytes, at: int, end: int, node: Ints, parts: Ints) -> tuple[int,
     if at > end:
         return end, ITEM_PAST_END
     return at, 0
-
-
-@njit(cache=True)
-def read_bits(data: Bytes, starts: Ints, ends: Ints, bit: int, size: int, signed: bool) -> Ints:
-    """The `size` bits (at most 56) from `bit` of each item, big endian; ABSENT where the item is not so long.
-
-    Parameters
-    ----------
-    starts, ends
-        (n,) of the items, -1 for none.
-    signed
-        Whether they are a two's complement.
-    """
-    out = np.empty(len(starts), np.int64)
-    first, behind = bit // 8, (bit + size + 7) // 8
-    spare, half, mask = behind * 8 - bit - size, 1 << (size - 1), (1 << size) - 1
-    for i in range(len(starts)):
-        if starts[i] < 0 or starts[i] + behind > ends[i]:
-            out[i] = ABSENT
-            continue
-        value = 0
-        for byte in range(starts[i] + first, starts[i] + behind):
-            value = (value << 8) | int(data[byte])
-        value = (value >> spare) & mask
-        out[i] = value - (mask + 1) if signed and value >= half else value
-    return out

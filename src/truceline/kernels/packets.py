@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from truceline.kernels.bits import ABSENT
+
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 
@@ -20,8 +22,6 @@ NO_UDP, FRAGMENT, CUT_PACKET = 1, 2, 3
 _ETHERNET, _LINUX, _LINUX2, _LOOPBACK, _OPEN_LOOPBACK = 1, 113, 276, 0, 108
 #: A frame longer than this is no frame: the header of the packet is damaged. (tcpdump's own limit.)
 LONGEST_PACKET = 262_144
-#: In arrays of times: there is none.
-ABSENT = -(2**63)
 
 
 @njit(cache=True)
