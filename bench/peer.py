@@ -64,7 +64,7 @@ def run(folder: Path, out: Path) -> tuple[dict[str, pd.DataFrame], dict[str, dic
     peer_tables.stated_cause(events, mission.fire_prior.value)
     lap("events")
     incident = peer_episodes.group(state, events["stream"].to_numpy())
-    incidents, where, anchor = peer_tables.incident_table(events, state, incident, terms, theatre)
+    incidents, where, anchor = peer_tables.incident_table(table, event, events, state, incident, terms, theatre)
     incidents["incident_id"] = events.pop("begins_id").to_numpy()[anchor]
     events["incident_id"] = incidents["incident_id"].to_numpy()[incident]
     lap("incidents")
@@ -96,7 +96,8 @@ def run(folder: Path, out: Path) -> tuple[dict[str, pd.DataFrame], dict[str, dic
     edition = settle(journal, book, observations, tables, peer_journal.configuration(folder, mission, agreement))
     lap("digest, book")
     about = {name: str(edition[name]) for name in ("number", "digest", "journal_head", "made_at")}
-    peer_publish.publish(out / "picture.gpkg", tables, about)
+    tables["gpkg"] = out / "picture.gpkg"
+    peer_publish.publish(tables["gpkg"], tables, about)
     lap("picture.gpkg")
     tables["daily"] = peer_tally.daily(mission, events)
     day = peer_tally.last_day(mission, events)

@@ -18,7 +18,8 @@ from truceline.rules.holding import SEVERITIES
 #: Rounding of the digest, by what a column's name ends with: far above the noise of floats.
 STEPS = (("lon", 1e-7), ("lat", 1e-7), ("_m", 0.1), ("_deg", 0.01), ("_km", 1e-3), ("_mw", 0.01))
 TIMES = ("at", "from", "until", "first", "last", "breach_from", "breach_until", "opened_at")
-KEYS = {"associations": ["observation_id"], "line": ["date"], "factors": ["finding_id", "at"]}
+#: By which id a table's rows are put in order, where that is not its own; equal ones stay as they are.
+KEYS = {"associations": "observation_id", "factors": "finding_id"}
 
 
 def cases(findings: pd.DataFrame, events: pd.DataFrame, associations: pd.DataFrame) -> pd.DataFrame:
@@ -64,18 +65,23 @@ def digest(tables: dict[str, pd.DataFrame]) -> str:
     whole = hashlib.sha256()
     for name in sorted(tables):
         rows = tables[name]
-        keys = KEYS.get(name, [f"{name.removesuffix('s')}_id"])
-        rows = rows.sort_values(keys) if len(rows) else rows
+        rows = rows.iloc[in_order(rows[KEYS.get(name, f"{name.removesuffix('s')}_id")])]
         whole.update(f"{name} {len(rows)} {sorted(rows.columns)}\n".encode())
         for column in sorted(rows.columns):
             hash_column(whole, column, rows[column])
     return whole.hexdigest()
 
 
+def in_order(ids: pd.Series) -> np.ndarray:
+    """The order of ids of 16 bytes."""
+    pairs = np.frombuffer(b"".join(ids.to_numpy()), ">u8").reshape(-1, 2)
+    return np.lexsort((pairs[:, 1], pairs[:, 0]))
+
+
 def hash_column(whole, name: str, values: pd.Series) -> None:
     """A column's nulls, then its values."""
     if isinstance(values.dtype, pd.CategoricalDtype):
-        codes, words = values.cat.codes.to_numpy(), values.cat.categories
+        codes, words = values.cat.codes.to_numpy(), values.cat.categories.to_numpy(object)
         order = np.argsort(words)
         whole.update("\0".join(words[order]).encode() + np.argsort(order)[codes].tobytes())
         return
@@ -88,10 +94,8 @@ def hash_column(whole, name: str, values: pd.Series) -> None:
     elif name in ("alternatives", "findings", "sources", "sensors", "problems"):
         whole.update("\0".join(repr(row) if isinstance(row, list) else "" for row in values).encode())
     else:
-        known = values.dropna()
-        first = known.iloc[0] if len(known) else ""
-        parts = known.tolist() if isinstance(first, bytes) else [text.encode() for text in known]
-        whole.update(np.fromiter(map(len, parts), np.int64, len(parts)).tobytes() + b"".join(parts))
+        known = values.dropna().to_numpy(object).tolist()
+        whole.update(b"".join(known) if known and isinstance(known[0], bytes) else "\0".join(known).encode())
 
 
 class Book:

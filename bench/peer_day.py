@@ -72,9 +72,10 @@ class Day:
     # ---- judged again on the day's events alone
 
     def _findings(self, held, zones, events: pd.DataFrame, span: list[float]) -> pd.DataFrame:
-        """Findings as the day's events carry them: incidents that span days are judged on the day's events."""
+        """Findings on the day's incidents as its events carry them: those that span days are judged on these."""
         findings, incidents = self.tables["findings"], self.tables["incidents"]
         today = events["incident_id"].value_counts()
+        findings = findings[findings["subject_id"].isin(today.index)]
         mine = incidents[incidents["incident_id"].isin(today.index)]
         spanning = mine[mine["events"].to_numpy() > today.loc[mine["incident_id"]].to_numpy()]
         if len(spanning):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyogrio
 import shapely
 from bench import peer_equal_report
 from bench.peer_words import words
@@ -97,6 +98,7 @@ def differences(mission: Path, ours: Path, tables: dict[str, pd.DataFrame]) -> l
     _line(wrong, book_tables["line"], tables["line"])
     _zones(wrong, book_tables["zones"], tables["zones"])
     same("rows of lineage", book_tables["lineage"].num_rows, len(tables["lineage"]))
+    _layers(wrong, ours / "picture.gpkg", tables["gpkg"])
     wrong += peer_equal_report.differences(ours, tables["report"])
     _days(wrong, Mission.load(mission), events, tables["daily"])
     return wrong
@@ -297,6 +299,26 @@ def distances(corners_of: Any, to: Any) -> float:
     tree = shapely.STRtree(shapely.get_parts(to))
     found = tree.query_nearest(shapely.points(shapely.get_coordinates(corners_of)), return_distance=True)[1]
     return float(found.max(initial=0.0))
+
+
+#: How far the corners of an error ellipse may be off, degrees: 1 m of some hundreds or thousands.
+ELLIPSE_DEG = 1e-5
+
+
+def _layers(wrong: list[str], mine: Path, theirs: Path) -> None:
+    """Layers of the GeoPackages, their features, and the corners of the ellipses."""
+    for layer in {*pyogrio.list_layers(theirs)[:, 0]} - {"layer_styles"}:
+        counts = [pyogrio.read_info(path, layer=layer)["features"] for path in (mine, theirs)]
+        if counts[0] != counts[1]:
+            wrong.append(f"picture.gpkg, {layer}: ours has {counts[0]} features, the peer's {counts[1]}")
+    drawn = [pyogrio.read_dataframe(path, layer="ellipses", columns=["incident_id"]) for path in (mine, theirs)]
+    one, other = (shapes.set_index("incident_id").geometry.sort_index() for shapes in drawn)
+    if not one.index.equals(other.index) or not np.array_equal(one.isna(), other.isna()):
+        wrong.append("picture.gpkg, ellipses: of other incidents")
+        return
+    away = np.nanmax(shapely.hausdorff_distance(one.to_numpy(), other.to_numpy()), initial=0.0)
+    if away > ELLIPSE_DEG:
+        wrong.append(f"picture.gpkg, ellipses: drawn up to {away:g} degrees apart")
 
 
 def _days(wrong: list[str], mission: Mission, events: Any, daily: pd.DataFrame) -> None:

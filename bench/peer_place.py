@@ -29,8 +29,7 @@ class Area:
         points, ring = shapely.get_coordinates(shapely.get_rings(parts), return_index=True)
         same = ring[1:] == ring[:-1]
         self.begin, self.end = points[:-1][same], points[1:][same]
-        low, high = np.minimum(self.begin, self.end), np.maximum(self.begin, self.end)
-        self.tree = shapely.STRtree(shapely.box(low[:, 0], low[:, 1], high[:, 0], high[:, 1]))
+        self.tree = shapely.STRtree(shapely.linestrings(np.stack([self.begin, self.end], axis=1)))
 
     def contains(self, e, n):
         return shapely.contains_xy(self.shape, e, n)

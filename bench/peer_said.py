@@ -68,6 +68,7 @@ def sentences(clause, party: str, who: str, terms, one, kind, lead, site) -> lis
         return []
     p = table["p_breach"].to_numpy(float)
     known = ~np.isnan(p)
+    # text columns of pandas are slow to walk: all that is joined here is a list
     columns = [[f"Clause {clause.id} ({clause.title}), as {party} reads it: "] * n]
     if kind is not None:
         columns += [kind.tolist(), [" "] * n]

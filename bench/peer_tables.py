@@ -129,7 +129,7 @@ def stated_cause(events_: pd.DataFrame, fire_prior: float) -> None:
     events_["p_conflict_model"] = np.where(events_["p_conflict"].isna(), None, PRIOR_MODEL)
 
 
-def incident_table(events_: pd.DataFrame, v: pd.DataFrame, incident, terms, theatre):
+def incident_table(table, event, events_: pd.DataFrame, v: pd.DataFrame, incident, terms, theatre):
     """Incidents, and where their leading events were, as the mean weighted by sharpness."""
     count = int(incident.max()) + 1
     rank = np.array([assumed.LEADING.index(name) for name in STREAMS])[events_["stream"]]
@@ -160,7 +160,7 @@ def incident_table(events_: pd.DataFrame, v: pd.DataFrame, incident, terms, thea
     out["first"], out["last"] = by["from"].min().to_numpy(), by["until"].max().to_numpy()
     place(out, where, theatre)
     out["events"], out["observations"] = by.size().to_numpy(), by["observations"].sum().to_numpy()
-    out["sources"] = by["sources"].agg(lambda rows: sorted({w for row in rows for w in row})).to_numpy()
+    out["sources"] = lists(table["source"], incident[event], count)
     for name in ("means", "description", "weapon"):
         out[name] = most(heads[name], of, count, heads["observations"].to_numpy())
     for name in ("count", "count_max"):
