@@ -71,11 +71,13 @@ def silences(fixes: Fixes, observations: pa.Table, coverage: Callable[..., Float
     if not len(fixes.at_s):
         return []
     heard = listen(fixes, observations)
-    ways = Ways(fixes)
-    found = _candidates(fixes, ways, heard)
+    begins = fixes.begins()
+    lasts_s = fixes.at_s[begins + 1] - fixes.at_s[begins]
+    found = _candidates(fixes, begins, lasts_s, heard)
     if not len(found.track):
         return []
-    return _told(fixes, ways, heard, found, coverage)
+    watched = np.bincount(heard.of[begins] + 1, lasts_s / 3600, len(heard.sensors) + 1).astype(np.float64)
+    return _told(fixes, heard, found, watched, coverage)
 
 
 def listen(fixes: Fixes, observations: pa.Table) -> Heard:
@@ -112,38 +114,41 @@ def listen(fixes: Fixes, observations: pa.Table) -> Heard:
     )  # fmt: skip
 
 
-def _candidates(fixes: Fixes, ways: Ways, heard: Heard) -> Silence:
+def _candidates(fixes: Fixes, begins: Ints, lasts_s: Floats, heard: Heard) -> Silence:
     """Silences longer than the least, and than so many of the object's own intervals."""
-    of = fixes.track[ways.fix]
-    order = np.lexsort((ways.lasts_s, of))
+    of = fixes.track[begins]
+    order = np.lexsort((lasts_s, of))
     first = np.searchsorted(of[order], np.arange(fixes.number + 1))
     some = np.diff(first) > 0
     usual = np.full(fixes.number, np.nan)
-    usual[some] = ways.lasts_s[order[(first[:-1][some] + first[1:][some] - 1) // 2]]
+    usual[some] = lasts_s[order[(first[:-1][some] + first[1:][some] - 1) // 2]]
     usual = np.maximum(np.where(np.isnan(usual), np.inf, usual), 1.0)
     least = np.maximum(assumed.SILENT_S.value, assumed.SILENT_INTERVALS.value * usual)
-    chord = np.hypot(ways.ends_m[:, 2] - ways.ends_m[:, 0], ways.ends_m[:, 3] - ways.ends_m[:, 1])
+    after = begins + 1
+    chord = np.hypot(fixes.east_m[after] - fixes.east_m[begins], fixes.north_m[after] - fixes.north_m[begins])
     vessel = fixes.heads == "vessel"
-    before = np.nan_to_num(fixes.speed_mps[ways.fix])
-    moved = vessel[of] | (chord >= assumed.MOVED_ON.value * before * ways.lasts_s) & (before > 0)
-    gap = np.flatnonzero((ways.lasts_s > least[of]) & moved)
+    before = np.nan_to_num(fixes.speed_mps[begins])
+    moved = vessel[of] | (chord >= assumed.MOVED_ON.value * before * lasts_s) & (before > 0)
+    gap = np.flatnonzero((lasts_s > least[of]) & moved)
     last = fixes.first[1:] - 1
     merged = fixes.tracks["merged_into"].is_valid().to_numpy(zero_copy_only=False)
     since = heard.ends_s - fixes.at_s[np.maximum(last, 0)]
     gone = np.flatnonzero((np.diff(fixes.first) > 1) & vessel & ~merged & (since > least))
-    begin = np.concatenate([ways.fix[gap], last[gone]])
+    begin = np.concatenate([begins[gap], last[gone]])
     track = fixes.track[begin]
     return Silence(
         track,
         begin,
-        np.concatenate([ways.fix[gap] + 1, last[gone]]),
+        np.concatenate([begins[gap] + 1, last[gone]]),
         fixes.at_s[begin],
-        np.concatenate([fixes.at_s[ways.fix[gap] + 1], np.full(len(gone), heard.ends_s)]),
+        np.concatenate([fixes.at_s[begins[gap] + 1], np.full(len(gone), heard.ends_s)]),
         usual[track],
     )
 
 
-def _told(fixes: Fixes, ways: Ways, heard: Heard, found: Silence, coverage: Callable[..., Floats] | None) -> list[Told]:
+def _told(
+    fixes: Fixes, heard: Heard, found: Silence, watched: Floats, coverage: Callable[..., Floats] | None
+) -> list[Told]:
     """Which silence is the object's, which the sensor's, which nobody's."""
     n = len(found.track)
     gone = found.begin == found.end
@@ -197,7 +202,7 @@ def _told(fixes: Fixes, ways: Ways, heard: Heard, found: Silence, coverage: Call
     )
     by_place = np.maximum(by_place, 0.0)
     prior = np.log(assumed.STOPPING.value / assumed.LEAVING.value)
-    ordinary = _ordinary(ways, heard, found, by_others + by_place)
+    ordinary = _ordinary(heard, found, watched, by_others + by_place)
     p = probability(prior + by_others + by_place + ordinary)
     out_slots = np.bincount(which, silent, n)
     out = (taken > 0) & (out_slots >= _HALF * taken)
@@ -223,21 +228,21 @@ def _told(fixes: Fixes, ways: Ways, heard: Heard, found: Silence, coverage: Call
         ]
         made.append(
             told(
-                what, found.track[r], confidence[r], found.from_s[r], found.until_s[r], _place(fixes, ways, found, r),
+                what, found.track[r], confidence[r], found.from_s[r], found.until_s[r], _place(fixes, found, r),
                 text, {name: (np.asarray(v) + np.zeros(n))[r] for name, v in why.items()},
             )
         )  # fmt: skip
     return made
 
 
-def _ordinary(ways: Ways, heard: Heard, found: Silence, covered: Floats) -> Floats:
+def _ordinary(heard: Heard, found: Silence, watched: Floats, covered: Floats) -> Floats:
     """Natural log of odds for what else makes silences as long inside coverage: losses, as others have them.
 
     With the odds against the place being covered: log of (1 - C) less log of (1 - C + ordinary rate / leaving rate).
     """
     long = found.until_s - found.from_s
     sensor = heard.of[found.begin]
-    hours = np.bincount(heard.of[ways.fix] + 1, ways.lasts_s / 3600, len(heard.sensors) + 1)[sensor + 1]
+    hours = watched[sensor + 1]  # of tracks, by the sensor that heard them
     guess = 3600 / found.usual_s * (long / found.usual_s) ** -assumed.LOSSES.value
     others = np.zeros(len(long))
     inside = covered >= 1.0  # rather covered than not: 1 - exp(-1)
@@ -298,14 +303,14 @@ def _noun(fixes: Fixes, found: Silence, i: int) -> str:
     return name.split(" ")[2] if name.startswith("An ") else name.split(" ")[0].lower()
 
 
-def _place(fixes: Fixes, ways: Ways, found: Silence, rows: Ints) -> list[Floats]:
+def _place(fixes: Fixes, found: Silence, rows: Ints) -> list[Floats]:
     """Half-way between the fixes, as far as it can have strayed; the last fix where there is no next."""
-    gone = found.begin[rows] == found.end[rows]
-    way = np.minimum(np.searchsorted(ways.fix, found.begin[rows]), max(len(ways.fix) - 1, 0))
-    middle = ways.half_way(way, np.full(len(rows), 0.5))
     begin = found.begin[rows]
-    last = (fixes.east_m, fixes.north_m, fixes.var_e, fixes.cov_en, fixes.var_n)
-    return [np.where(gone, here[begin], there) for here, there in zip(last, middle, strict=True)]
+    place = np.array([v[begin] for v in (fixes.east_m, fixes.north_m, fixes.var_e, fixes.cov_en, fixes.var_n)])
+    between_two = np.flatnonzero(begin != found.end[rows])
+    ways = Ways(fixes, begin[between_two])
+    place[:, between_two] = ways.half_way(np.arange(len(between_two)), np.full(len(between_two), 0.5))
+    return list(place)
 
 
 def _member(keys: Ints, asked: Ints) -> npt.NDArray[np.bool_]:

@@ -1,8 +1,8 @@
 """What reading movements works on, and the table it makes."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import NamedTuple
@@ -29,6 +29,8 @@ _NOUNS = {"vessel": "vessel", "aircraft": "aircraft", "uav": "drone", "ground": 
 
 #: An interval so many times the one on a fix's other side is a gap, and says little of its speed.
 _GAP = 3.0
+#: Of `Fixes`, one number a point.
+_ARRAYS = ("track", "at_s", "east_m", "north_m", "var_e", "cov_en", "var_n", "velocity_e", "velocity_n")
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,28 @@ class Fixes:
         )
         named = points["observation_id"].take(pa.array(rows)).combine_chunks()
         return cls(tracks, _one(named), frame, first, track, at, east, north, var_e, cov, var_n, velocity_e, velocity_n)
+
+    def begins(self) -> Ints:
+        """The fixes that have a next one on their track."""
+        return np.flatnonzero(np.diff(self.track, append=-1) == 0)
+
+    def blocks(self, most: int) -> Iterator[tuple[int, "Fixes"]]:
+        """Whole tracks, about `most` fixes at a time, and the number of the first track."""
+        begin = 0
+        while begin < self.number:
+            end = max(int(np.searchsorted(self.first, self.first[begin] + most, side="right")) - 1, begin + 1)
+            end = min(end, self.number)
+            rows = slice(int(self.first[begin]), int(self.first[end]))
+            arrays = {name: getattr(self, name)[rows] for name in _ARRAYS}
+            part = replace(
+                self,
+                tracks=self.tracks.slice(begin, end - begin),
+                observation_id=self.observation_id[rows],
+                first=self.first[begin : end + 1] - self.first[begin],
+                **arrays | {"track": arrays["track"] - begin},
+            )
+            yield begin, part
+            begin = end
 
     @property
     def number(self) -> int:

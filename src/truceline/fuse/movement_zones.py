@@ -24,15 +24,15 @@ Ints = npt.NDArray[np.int64]
 
 #: A visit's borders in time: its first and last fix of at least this share of its probability.
 _SURE = 0.95
+#: Tracks are taken so many fixes at a time: 200 MB while it lasts.
+_BLOCK = 500_000
 
 
 class Ways:
     """The ways from each fix to its track's next: ends, velocities, errors, bows. Way i begins at fix `fix[i]`."""
 
-    def __init__(self, fixes: Fixes) -> None:
-        last = np.zeros(len(fixes.at_s), bool)
-        last[fixes.first[1:][np.diff(fixes.first) > 0] - 1] = True
-        a = np.flatnonzero(~last)
+    def __init__(self, fixes: Fixes, begins: Ints | None = None) -> None:
+        a = fixes.begins() if begins is None else begins
         b = a + 1
         self.fix = a
         self.lasts_s = fixes.at_s[b] - fixes.at_s[a]
@@ -105,6 +105,14 @@ def zone_outcomes(fixes: Fixes, zones: Mapping[str, BaseGeometry], names: Mappin
     if not keys or not len(fixes.at_s):
         return []
     index = ZoneIndex([zones[key] for key in keys])
+    called = [names.get(key, key) for key in keys]
+    out = []
+    for first, some in fixes.blocks(_BLOCK):
+        out += [part._replace(track=part.track + first) for part in _outcomes(some, index, keys, called)]
+    return out
+
+
+def _outcomes(fixes: Fixes, index: ZoneIndex, keys: list[str], names: list[str]) -> list[Told]:
     ways = Ways(fixes)
     fix, zone, p = index.probability(fixes.east_m, fixes.north_m, fixes.var_e, fixes.cov_en, fixes.var_n, least=1e-6)
     way, near = path.reached(index.indexed, ways.boxes_m())
@@ -120,8 +128,7 @@ def zone_outcomes(fixes: Fixes, zones: Mapping[str, BaseGeometry], names: Mappin
         draws(),
     )
     touched = np.maximum(np.nan_to_num(touched), np.maximum(ends[0], ends[1]))
-    visits = _Visits(fixes, ways, index, keys, names, (fix, zone, p), (way, near, touched))
-    return visits.outcomes()
+    return _Visits(fixes, ways, index, keys, names, (fix, zone, p), (way, near, touched)).outcomes()
 
 
 class _Visits:
@@ -133,12 +140,12 @@ class _Visits:
         ways: Ways,
         index: ZoneIndex,
         keys: list[str],
-        names: Mapping[str, str],
+        names: list[str],
         at_fixes: tuple[Ints, Ints, Floats],
         on_ways: tuple[Ints, Ints, Floats],
     ) -> None:
         self.fixes, self.ways, self.index, self.keys = fixes, ways, index, keys
-        self.names = [names.get(key, key) for key in keys]
+        self.names = names
         (fix, zone, p), (way, near, touched) = at_fixes, on_ways
         item = np.concatenate([2 * fix, 2 * ways.fix[way] + 1])
         of, value = np.concatenate([zone, near]), np.concatenate([p, touched])
