@@ -7,7 +7,7 @@ import sqlite3
 import stat
 import sys
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -102,6 +102,7 @@ def tables() -> dict[str, pa.Table]:
     return {
         "incidents": incidents,
         "events": events,
+        **moving(),
         "findings": findings,
         "line": line,
         "zones": zones,
@@ -109,6 +110,25 @@ def tables() -> dict[str, pa.Table]:
         "observations": naive.observations(naive.lines(6)),
         "cases": finding.CASES.empty_table(),
     }
+
+
+def moving() -> dict[str, pa.Table]:
+    """Two tracks, one of them of a single point; one movement."""
+    tracks = rows(
+        picture.TRACKS, 2, track_id=ids(2, 70), what=["vessel.cargo", "uav"], lon=[30.75, 37.5], lat=[46.5, 48.0]
+    )
+    points = rows(
+        picture.TRACK_POINTS,
+        3,
+        track_id=naive.binary([bytes([k]) * 16 for k in (70, 70, 71)], 16),
+        observation_id=ids(3, 80),
+        at=[MADE + timedelta(minutes=1), MADE, MADE],
+        lon=[30.75, 30.5, 37.5],
+        lat=[46.5, 46.25, 48.0],
+    )
+    told = {"event_id": ids(1, 90), "track_id": ids(1, 70), "what": ["movement.dark"], "confidence": [0.7]}
+    movements = rows(picture.MOVEMENTS, 1, **told, lon=[30.75], lat=[46.5])
+    return {"tracks": tracks, "track_points": points, "movements": movements}
 
 
 def read(path: Path, layer: str) -> pa.Table:
@@ -130,6 +150,8 @@ def test_each_table_becomes_a_layer_with_all_its_rows(tmp_path: Path, tables: di
         "sites": "Point",
         "ellipses": "Polygon",
         "observations": "Point",
+        "tracks": "LineString",
+        "movements": "Point",
         "events": "Point",
         "incidents": "Point",
         "findings": "Point",
@@ -271,6 +293,14 @@ def test_the_style_of_a_layer_names_what_is_there(layer: str, tmp_path: Path, ta
     assert [rule.get("symbol") for rule in rules] == [symbol.get("name") for symbol in symbols]
     named = {part for rule in rules for part in rule.get("filter", "").split('"')[1::2]}
     assert named <= set(read(tmp_path / "p.gpkg", layer).column_names)
+
+
+def test_a_track_is_a_path_in_the_order_of_time(tmp_path: Path, tables: dict[str, pa.Table]) -> None:
+    """Whatever the order of its points; a track of one point has no path."""
+    publish(tmp_path / "p.gpkg", tables, EDITION)
+    path, none = shapely.from_wkb(read(tmp_path / "p.gpkg", "tracks")["geom"].to_pylist())
+    assert list(path.coords) == [(30.5, 46.25), (30.75, 46.5)]
+    assert none is None
 
 
 def test_no_probability_is_left_undrawn_and_none_is_drawn_twice() -> None:

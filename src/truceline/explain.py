@@ -15,8 +15,19 @@ from truceline.observation import ids
 from truceline.store import Book, Journal
 
 #: Where an id may stand, in the order it is looked for.
-_TABLES = (("finding", "findings"), ("case", "cases"), ("incident", "incidents"), ("event", "events"))
+_TABLES = (
+    ("finding", "findings"),
+    ("case", "cases"),
+    ("incident", "incidents"),
+    ("event", "events"),
+    ("track", "tracks"),
+    ("movement", "movements"),
+)
+#: The column of a table's own ids, where it is not called after its kind.
+_ID = {"movement": "event_id"}
 _FEWEST_DIGITS = 6
+#: Of a track's records, so many are shown: a ship at anchor reports for weeks.
+_MOST_RECORDS = 1000
 
 
 def find(column: pa.ChunkedArray, prefix: str) -> list[int]:
@@ -43,13 +54,17 @@ def resolve(book: Book, journal: Journal, identifier: str) -> tuple[str, bytes]:
         raise NotFoundError(f"{identifier!r} is not an id: {_FEWEST_DIGITS} to 32 of the digits 0-9 and a-f")
     found: list[tuple[str, bytes]] = []
     for kind, name in _TABLES:
-        column = book.table(name)[f"{kind}_id"]
-        found += [(kind, column[row].as_py()) for row in find(column, prefix)]
+        column = book.table(name)[_ID.get(kind, f"{kind}_id")]
+        named = [column[row].as_py() for row in find(column, prefix)]
+        # a visit to a zone is an event and a movement under one id: the event, which leads to its findings
+        found += [(kind, whole) for whole in named if whole not in {known for _, known in found}]
     if not found:
         column = journal.table("observation", ["observation_id"])["observation_id"]
         found += [("observation", column[row].as_py()) for row in find(column, prefix)]
     if not found:
-        raise NotFoundError(f"no finding, case, incident, event or observation has an id that begins with {prefix}")
+        raise NotFoundError(
+            f"no finding, case, incident, event, track or observation has an id that begins with {prefix}"
+        )
     if len(found) > 1:
         some = ", ".join(f"{kind} {whole.hex()[:16]}" for kind, whole in found[:5])
         raise NotFoundError(f"{len(found)} ids begin with {prefix} ({some} ...): give more digits")
@@ -62,7 +77,8 @@ def explain(folder: Path, identifier: str) -> dict[str, Any]:
     Returns
     -------
     JSON-ready dict: `kind`, `edition`, and from the top down whichever stand above or below it: `finding`,
-    `clause`, `case`, `incident`, `events`, each event with its `observations`, each of these with
+    `clause`, `case`, `incident`, `events`, each event with its `observations`; or `track`, `movements`, `points`
+    and `observations`; each observation with
     `raw` (text, or hexadecimal where it is not UTF-8), `raw_sha256`, `leaf`, `file`, `record`.
 
     Raises
@@ -84,6 +100,8 @@ def explain(folder: Path, identifier: str) -> dict[str, Any]:
                 told["event_id"] = row["event_id"][0].as_py().hex()
             told["observations"] = [_observation(journal, whole)]
             return told
+        if kind in ("track", "movement"):
+            return told | _track(journal, book, kind, whole)
         subject = whole
         if kind in ("finding", "case"):
             row = _where(book.table(f"{kind}s"), f"{kind}_id", whole)
@@ -150,6 +168,30 @@ def _times(log_odds: float) -> str:
     change = math.exp(abs(log_odds))
     size = f"{change:,.0f}" if change >= 10 else f"{change:.1f}"
     return f"odds {size} times {'higher' if log_odds > 0 else 'lower'}"
+
+
+def _track(journal: Journal, book: Book, kind: str, whole: bytes) -> dict[str, Any]:
+    """A track, or the part of it that tells a movement: what it tells, its points, the records behind them."""
+    told: dict[str, Any] = {}
+    track, movements = whole, book.table("movements")
+    points = book.table("track_points")
+    if kind == "movement":
+        (mine,) = _where(movements, "event_id", whole).to_pylist()
+        told["movement"], track = plain(mine), mine["track_id"]
+        during = pc.and_(
+            pc.greater_equal(points["at"], pa.scalar(mine["at_from"], points["at"].type)),
+            pc.less_equal(points["at"], pa.scalar(mine["at_until"], points["at"].type)),
+        )
+        points = points.filter(during)
+    told["track"] = plain(_where(book.table("tracks"), "track_id", track).to_pylist()[0])
+    if kind == "track":
+        told["movements"] = plain(_where(movements, "track_id", track).sort_by("at_from").to_pylist())
+    points = _where(points, "track_id", track).sort_by("at")
+    told["points"] = plain(points.drop_columns(["track_id"]).to_pylist())
+    behind = points["observation_id"].to_pylist()
+    told["observations"] = [_observation(journal, one) for one in behind[:_MOST_RECORDS]]
+    told["observations_left_out"] = max(len(behind) - _MOST_RECORDS, 0)
+    return told
 
 
 def _events(journal: Journal, book: Book, events: pa.Table) -> list[dict[str, Any]]:

@@ -37,8 +37,15 @@ Engine = Callable[..., Fused]
 
 BOOK, GPKG, REPORTS, KEYS = "book.sqlite", "picture.gpkg", "reports", "keys"
 
+#: What the tracker reads of fixes beside `COLUMNS`.
+OF_FIXES = ("alt_m", "speed_mps", "course_deg", "identity")
+
 #: What an edition's digest covers, in one place so that nothing slips out of it unseen.
-DIGESTED = ("associations", "events", "incidents", "findings", "cases", "line")
+DIGESTED = (
+    *("associations", "tracks", "track_points", "movements", "events", "incidents", "findings", "cases", "line"),
+)
+
+OF_MOVING = {"tracks": picture.TRACKS, "track_points": picture.TRACK_POINTS, "movements": picture.MOVEMENTS}
 
 
 class Ground(msgspec.Struct, frozen=True):
@@ -111,14 +118,19 @@ def draw(
 
     Returns
     -------
-    dict of table name to table: associations, events, incidents, findings, line.
+    dict of table name to table: associations, tracks, track_points, movements, events, incidents, findings, line.
     """
     progress("fusing observations into events and incidents", 0, None)
     fused = engine(observations, on.frame, on.line, on.gazetteer, on.mission.fire_prior, conflict)
+    tables = {"associations": fused.associations, "events": fused.events, "incidents": fused.incidents}
+    tables |= {name: schema.empty_table() for name, schema in OF_MOVING.items()}
+    if pc.any(pc.equal(observations["kind"], "fix")).as_py():
+        progress("tracking what moves", 0, None)
+        tables = _with_what_moves(tables, observations, on)
     progress("holding incidents against the agreement", 0, None)
     findings = rules.judge(
-        fused.events,
-        fused.incidents,
+        tables["events"],
+        tables["incidents"],
         on.agreement,
         on.line,
         on.frame,
@@ -129,13 +141,18 @@ def draw(
         on.zones,
     )
     line = on.line.table() if on.line is not None else picture.LINE.empty_table()
-    return {
-        "associations": fused.associations,
-        "events": fused.events,
-        "incidents": fused.incidents,
-        "findings": findings,
-        "line": line,
+    return tables | {"findings": findings, "line": line}
+
+
+def _with_what_moves(tables: Mapping[str, pa.Table], observations: pa.Table, on: Ground) -> dict[str, pa.Table]:
+    """The picture's tables with the tracks of the fixes, and what they tell behind what else occurred."""
+    from truceline.moving import moving  # the tracker's kernels take a second; most missions of fires have no fixes
+
+    moved = moving(observations, on.agreement, on.frame, on.line, on.gazetteer, on.zones)
+    joined = {
+        name: pa.concat_tables([tables[name], getattr(moved, name)]) for name in ("associations", "events", "incidents")
     }
+    return joined | {"tracks": moved.tracks, "track_points": moved.points, "movements": moved.movements}
 
 
 def settle(
@@ -220,7 +237,8 @@ def made(journal: Journal) -> list[Made]:
 def _inputs(journal: Journal) -> tuple[pa.Table, pa.Table]:
     """What fusion reads of the observations, and the verdicts; both in the order in which they came."""
     kept = set(journal.columns("observation"))
-    columns = [*dict.fromkeys(("observation_id", "at", "until", *(c for c in (*COLUMNS, *OF_FIRES) if c in kept)))]
+    wanted = (*COLUMNS, *OF_FIRES, *OF_FIXES)
+    columns = [*dict.fromkeys(("observation_id", "at", "until", *(c for c in wanted if c in kept)))]
     return journal.table("observation", columns), journal.table("verdict")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import shapely
 
 from truceline import observation
 from truceline.columns import TABLES
@@ -25,7 +26,18 @@ from truceline.store.geopackage import Layer, Shapes
 from truceline.store.styles import STYLES, qml
 
 #: Layers in the order in which they are written; a table that is not given has no layer.
-LAYERS = ("zones", "line", "sites", "ellipses", "observations", "events", "incidents", "findings")
+LAYERS = (
+    "zones",
+    "line",
+    "sites",
+    "ellipses",
+    "observations",
+    "tracks",
+    "movements",
+    "events",
+    "incidents",
+    "findings",
+)
 
 _MORE = {
     "ellipses": "1-sigma error ellipses of the incidents.",
@@ -35,7 +47,7 @@ _MORE = {
 #: Hashes and bytes that say nothing on a map.
 _LEFT_OUT = {"leaf", "raw", "geometry"}
 #: What a layer without rows is of.
-_EMPTY = {"zones": "MULTIPOLYGON", "line": "MULTILINESTRING"}
+_EMPTY = {"zones": "MULTIPOLYGON", "line": "MULTILINESTRING", "tracks": "LINESTRING"}
 
 
 def publish(path: Path, tables: Mapping[str, pa.Table], edition: Edition, licences: Iterable[str] = ()) -> None:
@@ -46,7 +58,7 @@ def publish(path: Path, tables: Mapping[str, pa.Table], edition: Edition, licenc
     tables
         By name, of the schemas in `picture` and `finding`: `incidents`, `events`, `findings`, `line`, `zones`,
         `sites` (name, lon, lat or geometry, anything else), `observations`. Only what is there becomes a layer;
-        `ellipses` follow from the incidents.
+        `ellipses` follow from the incidents, the paths of `tracks` from `track_points`.
     licences
         Attributions owed, for the file's metadata.
 
@@ -89,6 +101,8 @@ def _layers(tables: Mapping[str, pa.Table]) -> Iterator[Layer]:
             drawn = geopackage.error_ellipses(*(observation.to_numpy(source[column]) for column in _ELLIPSE))
         elif name == "findings":
             drawn = _of_incidents(source, tables.get("incidents"))
+        elif name == "tracks":
+            drawn = _paths(source, tables["track_points"])
         else:
             drawn = _shapes(source, _EMPTY.get(name, "POINT"))
         yield Layer(name, _MORE.get(name) or TABLES[name], _attributes(source), drawn)
@@ -119,6 +133,25 @@ def _of_incidents(findings: pa.Table, incidents: pa.Table | None) -> Shapes:
         at = pc.fill_null(found, incidents.num_rows).to_numpy()
         lon, lat = (np.append(observation.to_numpy(incidents[name]), nowhere) for name in ("lon", "lat"))
     return geopackage.points(lon[at], lat[at])
+
+
+def _paths(tracks: pa.Table, points: pa.Table) -> Shapes:
+    """The path of each track; none where it has one point."""
+    track = pc.index_in(points["track_id"].cast(pa.binary()), value_set=_plain(tracks["track_id"]))
+    track = pc.fill_null(track, -1).to_numpy().astype(np.int64)
+    at = observation.to_numpy(points["at"])
+    order = np.lexsort((at, track))
+    lon, lat = (observation.to_numpy(points[name])[order] for name in ("lon", "lat"))
+    many = np.bincount(track[track >= 0], minlength=tracks.num_rows) > 1
+    kept = np.flatnonzero((track[order] >= 0) & many[track[order]] & np.isfinite(lon + lat))
+    lines = np.full(tracks.num_rows, None, object)
+    shapely.linestrings(np.stack([lon, lat], axis=-1)[kept], indices=track[order][kept], out=lines)
+    return geopackage.shapes_of(lines, _EMPTY["tracks"])
+
+
+def _plain(column: pa.ChunkedArray) -> pa.Array:
+    plain = column.cast(pa.binary()).combine_chunks()
+    return pa.concat_arrays(plain.chunks) if isinstance(plain, pa.ChunkedArray) else plain
 
 
 def _attributes(table: pa.Table) -> pa.Table:

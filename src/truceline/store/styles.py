@@ -61,6 +61,21 @@ STYLES: dict[str, tuple[str, str, Sequence[Rule]]] = {
             Rule("earlier lines", "ELSE", {"line_color": "150,150,150,150", "line_width": "0.2"}),
         ],
     ),
+    # by kind of object, in greys: no party's colours, no "friend" or "foe"
+    "tracks": (
+        "line",
+        "SimpleLine",
+        [
+            Rule("vessels", "\"what\" LIKE 'vessel%'", {"line_color": "70,70,70", "line_width": "0.4"}),
+            Rule(
+                "aircraft and drones",
+                "\"what\" LIKE 'aircraft%' OR \"what\" LIKE 'uav%'",
+                {"line_color": "94,68,132", "line_width": "0.4", "line_style": "dash"},
+            ),
+            Rule("other tracks", "ELSE", {"line_color": "110,110,110", "line_width": "0.4"}),
+        ],
+    ),
+    "movements": ("marker", "SimpleMarker", _points(1.8, "confidence", "p")),
     "zones": (
         "fill",
         "SimpleFill",

@@ -1,0 +1,179 @@
+"""What moves: tracks, what they tell, and the occurrences they are to the agreement's clauses.
+
+A fix says that an object was somewhere; fixes make tracks, tracks tell movements, and a movement that a clause may
+speak of (an aircraft in a zone, a vessel where none may be) becomes an event of an incident of its own, so that rules
+judge it like anything else.
+"""
+
+from datetime import date
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from truceline import picture
+from truceline.agreement import Agreement
+from truceline.frame import Frame
+from truceline.fuse.columns import Groups
+from truceline.fuse.movement import as_events, movements, tied
+from truceline.fuse.tables import against, assembled
+from truceline.fuse.tracking import track
+from truceline.observation import TIME, to_numpy
+from truceline.rules import REGISTRY, Zones
+from truceline.rules.subjects import matching
+from truceline.rules.zones_at import day_of, days
+
+if TYPE_CHECKING:
+    from truceline.line import Line
+    from truceline.places import Gazetteer
+
+#: Clause types that speak of objects in zones.
+_OF_OBJECTS = ("no_fly", "presence", "withdrawal", "protected_site")
+#: Between a zone's id and the date of the line that it follows.
+_AT = "\n"
+
+
+class Moving(NamedTuple):
+    """Tables of what moves; `events` and `incidents` are those that clauses may speak of."""
+
+    tracks: pa.Table
+    points: pa.Table
+    movements: pa.Table
+    associations: pa.Table
+    events: pa.Table
+    incidents: pa.Table
+
+
+def moving(
+    observations: pa.Table,
+    agreement: Agreement,
+    frame: Frame,
+    line: "Line | None",
+    gazetteer: "Gazetteer | None",
+    zones: Zones,
+) -> Moving:
+    """What the fixes among the observations come to; empty tables where there is none.
+
+    Parameters
+    ----------
+    observations
+        Rows of `observation.CORE`, in any order; only those of kind `fix` count.
+    zones
+        The agreement's, each drawn along the line that was in force when an object was there.
+    """
+    fixes = observations.filter(pc.equal(observations["kind"], "fix"))
+    if not fixes.num_rows:
+        return Moving(
+            *(schema.empty_table() for schema in (picture.TRACKS, picture.TRACK_POINTS, picture.MOVEMENTS)),
+            *(schema.empty_table() for schema in (picture.ASSOCIATIONS, picture.EVENTS, picture.INCIDENTS)),
+        )
+    tracked = track(fixes, frame)
+    areas, names = _areas(agreement, frame, zones, tracked.points)
+    told = movements(tracked.tracks, tracked.points, fixes, frame, areas, names=names)
+    told = _in_force(told, zones)
+    events = as_events(_spoken_of(told, tracked.tracks, agreement), tracked.tracks)
+    ties = tied(events, told, tracked.points)
+    events = _against_the_line(events, frame, line)
+    return Moving(
+        tracked.tracks,
+        tracked.points,
+        told,
+        pa.concat_tables([tracked.associations, ties]),
+        events,
+        _incidents(events, gazetteer),
+    )
+
+
+def _areas(
+    agreement: Agreement, frame: Frame, zones: Zones, points: pa.Table
+) -> tuple[dict[str, BaseGeometry], dict[str, str]]:
+    """The zones that clauses speak of, by id and, where they follow the actual line, its date; and their names."""
+    speaking = [clause for clause in agreement.clause if clause.type in _OF_OBJECTS]
+    wanted = {c.zone for c in speaking} | {r.zone for c in speaking for r in c.reading if r.zone is not None}
+    at_s = to_numpy(points["at"])
+    of_days = [day_of(int(day)) for day in np.unique(days(at_s[np.isfinite(at_s)]))]
+    dated = {one.day: one for day in of_days if (one := zones.line_at(day)) is not None}
+    areas: dict[str, BaseGeometry] = {}
+    for zone in sorted(wanted):
+        if zones.everywhere(zone):
+            areas[zone] = shapely.Point(0.0, 0.0).buffer(frame.radius_m)
+            continue
+        for along in dated.values() if zones.dated(zone) else [None]:
+            drawn = zones.draw(zone, along).geometry
+            if drawn is not None and not drawn.is_empty:
+                areas[zone if along is None else f"{zone}{_AT}{along.day.isoformat()}"] = drawn
+    return areas, {key: zones.name(key.partition(_AT)[0]) for key in areas}
+
+
+def _in_force(told: pa.Table, zones: Zones) -> pa.Table:
+    """Of zones that follow the line, only what was told of the line of the day; their plain ids."""
+    begins = days(to_numpy(told["at_from"]))
+    of_day: dict[int, date | None] = {}
+    for day in np.unique(begins).tolist():
+        line = zones.line_at(day_of(day)) if day >= 0 else None
+        of_day[day] = None if line is None else line.day
+    plain, keep = [], []
+    for key, day in zip(told["zone"].to_pylist(), begins.tolist(), strict=True):
+        zone, _, along = (key or "").partition(_AT)
+        plain.append(zone or None)
+        keep.append(not along or along == str(of_day[day]))
+    at = told.schema.get_field_index("zone")
+    return told.set_column(at, told.schema.field(at), pa.array(plain, pa.string())).filter(pa.array(keep, pa.bool_()))
+
+
+def _spoken_of(told: pa.Table, tracks: pa.Table, agreement: Agreement) -> pa.Table:
+    """The movements of kinds of object that a clause about their zone speaks of: a ship under a no-fly zone is none."""
+    kinds: dict[str, set[str]] = {}
+    for clause in agreement.clause:
+        plain = clause.what or REGISTRY[clause.type].WHAT
+        kinds.setdefault(clause.zone, set()).update(plain)
+        for reading in clause.reading:
+            kinds.setdefault(reading.zone or clause.zone, set()).update(reading.what or plain)
+    is_of = pc.index_in(told["track_id"].cast(pa.binary()), value_set=_plain(tracks["track_id"]))
+    words = tracks["what"].take(is_of).to_pylist()
+    zones = told["zone"].to_pylist()
+    keep = [bool(matching([word], tuple(kinds.get(zone, ())))) for word, zone in zip(words, zones, strict=True)]
+    return told.filter(pa.array(keep, pa.bool_()))
+
+
+def _plain(column: pa.ChunkedArray) -> pa.Array:
+    plain = column.cast(pa.binary()).combine_chunks()
+    return pa.concat_arrays(plain.chunks) if isinstance(plain, pa.ChunkedArray) else plain
+
+
+def _against_the_line(events: pa.Table, frame: Frame, line: "Line | None") -> pa.Table:
+    """The events with their place by the dated line."""
+    lon, lat, major, minor, tilt = (
+        to_numpy(events[name]).astype(np.float64) for name in ("lon", "lat", "major_m", "minor_m", "tilt_deg")
+    )
+    place = (*frame.to_local(lon, lat), *frame.covariance(lon, lat, major, minor, np.nan_to_num(tilt)))
+    for name, column in against(*place, to_numpy(events["at"]), line).items():
+        at = events.schema.get_field_index(name)
+        kind = events.schema.field(at)
+        values = pa.nulls(events.num_rows, kind.type) if column is None else column.cast(kind.type)
+        events = events.set_column(at, kind, values)
+    return events
+
+
+def _incidents(events: pa.Table, gazetteer: "Gazetteer | None") -> pa.Table:
+    """One row for visits of one object that overlap in time, told as its first."""
+    if not events.num_rows:
+        return picture.INCIDENTS.empty_table()
+    codes = pc.dictionary_encode(_plain(events["incident_id"]))
+    groups = Groups(codes.indices.to_numpy().astype(np.int64), len(codes.dictionary))
+    first = events.take(pa.array(groups.order[groups.start]))
+    begins, ends = (events[name].cast(pa.int64()).to_numpy().astype(np.float64) for name in ("at_from", "at_until"))
+    lon, lat = to_numpy(first["lon"]), to_numpy(first["lat"])
+    built: dict[str, Any] = {
+        name: first[name] if name in first.column_names else None for name in picture.INCIDENTS.names
+    }
+    built |= {
+        "first_at": pa.array(groups.least(begins).astype(np.int64)).cast(TIME),
+        "last_at": pa.array(groups.greatest(ends).astype(np.int64)).cast(TIME),
+        "place": None if gazetteer is None else pa.array(gazetteer.words(lon, lat), pa.string()),
+        "events": groups.size.astype(np.int32),
+    }
+    return assembled(built, groups.count, picture.INCIDENTS)
