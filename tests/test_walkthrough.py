@@ -122,6 +122,19 @@ class TestDutyOfficer:
             assert code == DONE, (what, err)
             assert identifier[:10] in out
 
+    def test_a_fire_says_why_it_may_be_the_conflicts(self, truceline, mission, table):
+        """The likeliest fire seen from space: both numbers, and the steps from even odds; its model stands by name."""
+        fires = [row for row in the(table(mission, "events"), what="fire") if row["frp_mw"]]
+        likely = max(fires, key=lambda row: float(row["p_conflict"]))
+        code, out, _ = truceline("explain", mission, likely["event_id"])
+        said = " ".join(out.split())
+        assert code == DONE
+        assert "caused by the conflict?" in said
+        assert "(settled)" in said
+        assert "(online)" in said
+        assert "from even odds" in said
+        assert likely["p_conflict_model"] in said
+
     def test_a_signed_verdict_stays_with_the_case(self, truceline, mission, table):
         """The verdict is on the case at once, signed, and survives a rebuild of the book."""
         finding = max(the(table(mission, "findings"), subject_kind="incident"), key=lambda f: float(f["p_breach"] or 0))
@@ -173,6 +186,19 @@ class TestAnalyst:
             assert code == DONE, err
             digests.add(json.loads(out)["edition"]["digest"])
         assert len(digests) == 1
+
+    def test_the_model_of_fires_is_checked_on_the_missions_own_past(self, truceline, mission):
+        """Three peaceful years, each judged by the others, before anybody relies on a number."""
+        code, out, err = truceline("fires", mission)
+        assert code in (DONE, FOUND), err
+        assert all(year in out for year in ("2028", "2029", "2030"))
+
+    def test_the_fires_of_the_year_are_a_page(self, truceline, mission):
+        code, out, err = truceline("report", mission, "--year", "2031", "--json")
+        assert code == DONE, err
+        page = Path(json.loads(out)["paths"][0]).read_text()
+        assert "EXERCISE" in page
+        assert "<svg" in page
 
     def test_the_picture_opens_in_gis(self, mission):
         """GDAL reads the layers that QGIS shows."""
