@@ -222,7 +222,7 @@ def assembled(parts: Sequence[Told], fixes: Fixes) -> pa.Table:
     rank = {word: k for k, word in enumerate(sorted({*what}))}
     order = np.lexsort(
         (
-            np.array([hashlib.sha256(e).digest()[0] for e in event_id]),
+            np.unique(np.array(event_id, object), return_inverse=True)[1],
             np.unique(np.array([z or "" for z in zone]), return_inverse=True)[1],
             np.array([rank[w] for w in what]),
             track,
