@@ -10,7 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -36,6 +36,16 @@ class Feature(NamedTuple):
     properties: dict[str, Any]
 
 
+class Known:
+    """What files had in common so far: a geometry that many dates repeat is read and moved into the plane once."""
+
+    def __init__(self) -> None:
+        self.read: dict[bytes, BaseGeometry | None] = {}  # by its text
+        self.moved: dict[
+            int, tuple[bool, BaseGeometry, float]
+        ] = {}  # by identity: valid, local, metres from the centre
+
+
 class _Document(msgspec.Struct):
     """Any GeoJSON object, as far as it is read before its kind is known."""
 
@@ -46,10 +56,21 @@ class _Document(msgspec.Struct):
     crs: Any = None
 
 
+class _Collection(msgspec.Struct):
+    """A feature collection whose features can all be read, in one go."""
+
+    type: Literal["FeatureCollection"]
+    features: list[_Document]
+    crs: Any = None
+
+
 _document = msgspec.json.Decoder(_Document).decode
+_collection = msgspec.json.Decoder(_Collection).decode
 
 
-def read(path: Path, problems: list[str], select: Mapping[str, Sequence[str]] | None = None) -> list[Feature]:
+def read(
+    path: Path, problems: list[str], select: Mapping[str, Sequence[str]] | None = None, known: Known | None = None
+) -> list[Feature]:
     """The features of a file, in its order.
 
     Parameters
@@ -59,6 +80,8 @@ def read(path: Path, problems: list[str], select: Mapping[str, Sequence[str]] | 
         left out, and on each ring that had to be closed.
     select
         Keeps features with one of the given values of each property, whatever their case; the rest is not read.
+    known
+        Of files read before.
 
     Raises
     ------
@@ -68,18 +91,18 @@ def read(path: Path, problems: list[str], select: Mapping[str, Sequence[str]] | 
         than WGS 84.
     """
     content = _bytes(path)
-    document = _decode(path, content)
-    _check_system(path, document.crs)
-    raws = [content]
-    if document.type == "FeatureCollection":
-        if document.features is None:
-            raise MissionError(f"{path}: a FeatureCollection without features")
-        raws = [bytes(raw) for raw in document.features]
+    parts, raws = _parts(path, content)
+    known = known or Known()
     found = []
-    parts = [_decode(path, raw, number) for number, raw in enumerate(raws, start=1)]
     for number in _selected(path, parts, select or {}):
-        part, raw = parts[number - 1], raws[number - 1]
-        geometry = _geometry(path, number, bytes(part.geometry) if part.type == "Feature" else raw, problems)
+        part = parts[number - 1]
+        raw = bytes(part.geometry) if part.type == "Feature" else raws[number - 1]
+        geometry = known.read.get(raw)
+        if geometry is None:
+            before = len(problems)
+            geometry = _geometry(path, number, raw, problems)
+            if len(problems) == before:  # what was mended is told of each time
+                known.read[raw] = geometry
         if geometry is None or geometry.is_empty:
             problems.append(f"{path.name}: feature {number} has no geometry; left out")
             continue
@@ -88,8 +111,28 @@ def read(path: Path, problems: list[str], select: Mapping[str, Sequence[str]] | 
     return found
 
 
+def _parts(path: Path, content: bytes) -> tuple[list[_Document], list[bytes]]:
+    """A file's features, and the texts of those that are bare geometries."""
+    try:
+        whole = _collection(content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    else:
+        if all(part.type == "Feature" for part in whole.features):
+            _check_system(path, whole.crs)
+            return whole.features, []
+    document = _decode(path, content)
+    _check_system(path, document.crs)
+    raws = [content]
+    if document.type == "FeatureCollection":
+        if document.features is None:
+            raise MissionError(f"{path}: a FeatureCollection without features")
+        raws = [bytes(raw) for raw in document.features]
+    return [_decode(path, raw, number) for number, raw in enumerate(raws, start=1)], raws
+
+
 def in_theatre(
-    path: Path, features: list[Feature], frame: Frame, problems: list[str]
+    path: Path, features: list[Feature], frame: Frame, problems: list[str], known: Known | None = None
 ) -> tuple[list[Feature], npt.NDArray[np.object_]]:
     """The features that reach into the theatre, and their geometries in its metres, mended where their rings cross
     or touch themselves; a sentence to `problems` on each that is mended and on those left out.
@@ -99,16 +142,27 @@ def in_theatre(
     MissionError
         When a feature lies in the theatre only with longitude and latitude exchanged.
     """
+    known = known or Known()
     geometries = np.array([feature.geometry for feature in features], object)
-    valid = mended(geometries)
-    for i in np.flatnonzero(~shapely.is_valid(geometries)):
+    new = np.array([id(shape) not in known.moved for shape in geometries], np.bool_)
+    if new.any():
+        whole = mended(geometries[new])
+        local = to_local(whole, frame)
+        away = shapely.distance(local, shapely.Point(0, 0))
+        for shape, good, moved, metres in zip(
+            geometries[new], shapely.is_valid(geometries[new]), local, away, strict=True
+        ):
+            known.moved[id(shape)] = bool(good), moved, float(metres)
+    here = [known.moved[id(shape)] for shape in geometries]
+    shapes = np.array([moved for _, moved, _ in here], object)
+    for i in np.flatnonzero([not good for good, *_ in here]):
         reason, _, place = str(shapely.is_valid_reason(geometries[i])).rstrip("]").partition("[")
-        before, after = (_project(shape, frame).area / 1e6 for shape in (geometries[i], valid[i]))
+        valid = mended(geometries[[i]])[0]
+        before, after = (_project(shape, frame).area / 1e6 for shape in (geometries[i], valid))
         lonlat = ", ".join(f"{float(number):.4f}" for number in place.split()[:2])
         what = f"{reason} at {lonlat}; mended, {before:.2f} km2 became {after:.2f}"
         problems.append(f"{path.name}: feature {features[i].number}: {what}")
-    shapes = to_local(valid, frame)
-    reaches = shapely.distance(shapes, shapely.Point(0, 0)) <= frame.radius_m
+    reaches = np.array([metres <= frame.radius_m for *_, metres in here], np.bool_)
     for i in np.flatnonzero(~reaches):
         x, y = shapely.get_coordinates(features[i].geometry).T
         if frame.within(y, x).mean() > 0.5:

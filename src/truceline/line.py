@@ -160,17 +160,21 @@ class Line:
             Naming the file and what is wrong with it: see `geojson.read`; no or two dates in a name, two
             files of one date, nothing selected, no usable file.
         """
-        strip = _strip(border, frame, trim_km * 1000)
         by_day: dict[date, Path] = {}
         lines: list[DatedLine] = []
         problems: list[str] = []
+        read: list[tuple[date, Path, npt.NDArray[np.object_], list[str]]] = []
+        known = geojson.Known()
         for path in sorted((Path(p) for p in paths), key=lambda p: (p.name, str(p))):
             day = _day(path)
             if day in by_day:
                 raise MissionError(f"{path}: a second line of {day}, after {by_day[day]}; one file a date")
             by_day[day] = path
             said: list[str] = []
-            _, shapes = geojson.in_theatre(path, geojson.read(path, said, select), frame, said)
+            _, shapes = geojson.in_theatre(path, geojson.read(path, said, select, known), frame, said, known)
+            read.append((day, path, shapes, said))
+        strip = _strip(border, frame, trim_km * 1000, [shapes for _, _, shapes, _ in read])
+        for day, path, shapes, said in read:
             line = _dated(day, path.name, shapes, frame, tolerance_m, strip, said)
             if line is not None:
                 lines.append(line)
@@ -251,7 +255,10 @@ class _Strip(NamedTuple):
     width_m: float
 
 
-def _strip(border: BaseGeometry | None, frame: Frame, width_m: float) -> _Strip | None:
+def _strip(
+    border: BaseGeometry | None, frame: Frame, width_m: float, areas: Sequence[npt.NDArray[np.object_]]
+) -> _Strip | None:
+    """The strip along coast and border, where the areas are."""
     if border is None or width_m <= 0:
         return None
     if shapely.get_dimensions(border) == 2:
@@ -260,8 +267,11 @@ def _strip(border: BaseGeometry | None, frame: Frame, width_m: float) -> _Strip 
     reach_m = 1.1 * frame.radius_m + width_m
     lon, lat = frame.to_degrees(reach_m * np.sin(bearing), reach_m * np.cos(bearing))
     near = shapely.clip_by_rect(border, lon.min(), lat.min(), lon.max(), lat.max())
-    local = geojson.to_local(np.array([near], object), frame)[0]
-    return _Strip(shapely.buffer(shapely.simplify(local, width_m * _FINE), width_m, quad_segs=_QUARTER), width_m)
+    local = shapely.simplify(geojson.to_local(np.array([near], object), frame)[0], width_m * _FINE)
+    box = shapely.total_bounds(np.concatenate([*areas, np.empty(0, object)]))
+    if not np.isnan(box).any():
+        local = shapely.clip_by_rect(local, *(box + np.array([-2, -2, 2, 2]) * width_m))
+    return _Strip(shapely.buffer(local, width_m, quad_segs=_QUARTER), width_m)
 
 
 def _dated(
