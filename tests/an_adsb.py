@@ -90,3 +90,10 @@ def identity(squawk: str) -> int:
     """The 13-bit code of four octal digits: C1 A1 C2 A2 C4 A4 - B1 D1 B2 D2 B4 D4."""
     a, b, c, d = (f"{int(digit):03b}"[::-1] for digit in squawk)
     return int(f"{c[0]}{a[0]}{c[1]}{a[1]}{c[2]}{a[2]}0{b[0]}{d[0]}{b[1]}{d[1]}{b[2]}{d[2]}", 2)
+
+
+def beast(frame: str, ticks: int = 12_000_000) -> bytes:
+    """A frame as a Beast receiver sends it."""
+    kind = {4: b"1", 14: b"2", 28: b"3"}[len(frame)]
+    inside = ticks.to_bytes(6) + b"\x80" + bytes.fromhex(frame)
+    return b"\x1a" + kind + inside.replace(b"\x1a", b"\x1a\x1a")

@@ -163,7 +163,7 @@ class TestFrames:
         assert [(row["kind"], row["at"]) for row in accepted] == [("status", None), ("fix", None)]
         accepted, _ = read(*lines, options={"start": "2031-03-14T12:21:40Z"})
         assert [row["at"] for row in accepted] == [AT, AT + timedelta(seconds=0.5)]
-        assert accepted[1]["adsb_occurrence"] == 1  # the counter is no time of its own
+        assert accepted[1]["adsb_occurrence"] is None  # the counter tells repeats apart
 
     def test_answers_say_altitude_and_squawk(self, read):
         height, code = an_adsb.answer(4, an_adsb.height(30000)), an_adsb.answer(5, an_adsb.identity("7012"))
@@ -195,6 +195,46 @@ class TestFrames:
         path = tmp_path_factory.mktemp("frames") / "a.csv"
         path.write_text("\n".join([at(0, EVEN), "rubbish", *lines]))
         assert rows(path, chunk_bytes=chunk_bytes) == rows(path)
+
+
+class TestBeast:
+    """The binary form of receivers: a counter, no time."""
+
+    def write(self, folder: Path, content: bytes) -> Path:
+        path = folder / "a.bin"
+        path.write_bytes(content)
+        return path
+
+    def test_frames_are_read_with_their_counter(self, tmp_path):
+        content = an_adsb.beast(squitter(EVEN), 0x1A1A00) + an_adsb.beast(squitter(ODD), 0x1A1A00 + 6_000_000)
+        accepted, rejected = rows(self.write(tmp_path, content), options={"start": "2031-03-14T12:21:40Z"})
+        assert rejected == []
+        assert [row["kind"] for row in accepted] == ["status", "fix"]
+        assert accepted[1]["at"] == AT + timedelta(seconds=0.5)
+        assert accepted[0]["raw"].count(b"\x1a\x1a") == 2
+
+    def test_what_is_no_frame_is_rejected_with_its_bytes(self, tmp_path):
+        whole = an_adsb.beast(squitter(EVEN))
+        content = an_adsb.beast("1234") + b"stray" + whole[:12] + whole + whole[:-2]
+        accepted, rejected = rows(self.write(tmp_path, content))
+        assert [row["raw"] for row in accepted] == [whole]
+        assert [row["reason"] for row in rejected] == [
+            "is an answer of Mode A or C, which says no address",
+            "holds bytes between frames",
+            "is a frame that breaks off",
+            "is a frame that breaks off",
+        ]
+
+    @settings(deadline=None, max_examples=40)
+    @given(data=st.data(), chunk_bytes=st.integers(1, 60))
+    def test_every_byte_is_in_one_record_however_it_is_read(self, data, chunk_bytes, tmp_path_factory):
+        pool = [an_adsb.beast(squitter(EVEN), 0x1A), an_adsb.beast(squitter(ODD)), b"\x1a", b"\x1a\x1a", b"\x1a3", b"x"]
+        content = an_adsb.beast(squitter(EVEN)) + b"".join(data.draw(st.lists(st.sampled_from(pool), max_size=12)))
+        path = self.write(tmp_path_factory.mktemp("beast"), content)
+        accepted, rejected = rows(path)
+        every = sorted(accepted + rejected, key=lambda row: row["record"])
+        assert b"".join(row["raw"] for row in every) == content
+        assert rows(path, chunk_bytes=chunk_bytes) == (accepted, rejected)
 
 
 UNIT = st.floats(-1, 1)
@@ -449,6 +489,17 @@ class TestRealTraffic:
                 assert row[column] / factor == pytest.approx(wanted[name], abs=slack), name
         assert silent["altitude"] == 0
         assert silent.total() < 0.1 * said.total()
+
+    def test_a_receivers_own_file_is_read_whole(self, realdata):
+        """239 frames of four aircraft, the squitters among them as rs1090 reads them."""
+        accepted, rejected = rows(realdata / "adsb" / "traffic" / "dump1090" / "sample_dump1090.bin")
+        assert (len(accepted), rejected) == (239, [])
+        assert len({row["identity"] for row in accepted}) == 4
+        bare = [row["raw"].replace(b"\x1a\x1a", b"\x1a")[9:].hex() for row in accepted]
+        for row, wanted in zip(accepted, rs1090.decode(bare), strict=True):
+            assert row["identity"] == f"icao:{wanted['icao24']}"
+            if wanted.get("altitude") is not None:
+                assert row["alt_m"] == pytest.approx(wanted["altitude"] * FOOT, rel=1e-6)
 
     def test_two_hours_of_213_aircraft_are_fixes(self, realdata):
         path = realdata / "adsb" / "traffic" / "collections" / "quickstart.json.gz"

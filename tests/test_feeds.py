@@ -212,6 +212,22 @@ SAMPLES = {
             ),
         ),
     ),
+    "adsb beast": Sample(
+        {"feed": "adsb"},
+        "aircraft.bin",
+        "",
+        tuple(
+            latin(an_adsb.beast(an_adsb.squitter(an_adsb.position(30.75, 46.45, odd)), 12_000_000 + odd))
+            for odd in (False, True)
+        ),
+        (
+            (latin(an_adsb.beast("1234")), "", "", "is an answer of Mode A or C"),
+            (latin(an_adsb.beast("00" * 14)), "parity", "", "a length that is not its format's"),
+        ),
+        ("", "", ""),
+        encoding="latin-1",
+        form="beast",
+    ),
     "adsb table": Sample(
         {"feed": "adsb"},
         "states.csv",
@@ -539,6 +555,12 @@ def hostile(sample: Sample) -> dict[str, tuple[bytes, str]]:
         }
     elif sample.form == "capture":
         files |= {"cut": (good[:-3], "is cut off"), "rubbish behind": (good + b"\xff" * 40, "is damaged")}
+    elif sample.form == "beast":
+        files |= {
+            "cut": (good[:-3], "is a frame that breaks off"),
+            "rubbish between": (good + b"rubbish" + good, "holds bytes between frames"),
+            "text": (good + b"*8D4B1814;\n", "holds bytes between frames"),
+        }
     elif sample.form == "events":
         bomb = b"<!DOCTYPE lolz [<!ENTITY lol 'lol'><!ENTITY lol9 '&lol;&lol;&lol;'>]>"
         files |= {

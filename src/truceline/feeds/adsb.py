@@ -1,7 +1,7 @@
 """Aircraft's own words: Mode S frames (`adsb_frames`), and state vectors made of them (`adsb_states`, `adsb_json`).
 
-What a file is, is known by its beginning: `[` or `{` is JSON, a header that names an address and a position a table,
-anything else lines of frames. Parquet is known by the ending of its name.
+What a file is, is known by its beginning: `[` or `{` is JSON, 0x1A and a digit a Beast receiver's, a header that names
+an address and a position a table, anything else lines of frames. Parquet is known by the ending of its name.
 """
 
 import re
@@ -15,11 +15,10 @@ import numpy as np
 
 from truceline.errors import MissionError
 from truceline.feeds import adsb_states, features, options
-from truceline.feeds.adsb_frames import Aircraft, frames
+from truceline.feeds.adsb_frames import Aircraft, Frames, beast, lines_of
 from truceline.feeds.adsb_json import elements
 from truceline.feeds.adsb_states import NAMES, States
 from truceline.feeds.batch import Batch, Faults, Intake, Records
-from truceline.feeds.lines import Lines
 from truceline.feeds.records import CHUNK_BYTES, delimited
 from truceline.feeds.stream import window
 from truceline.kernels import modes
@@ -53,10 +52,11 @@ class Adsb:
             found = features.parquet(path, name, partial(_choose, name=name), chunk_bytes=chunk_bytes)
         else:
             kind = _kind(path, name)
-            if kind == "frames":
+            if kind in ("frames", "beast"):
                 aircraft = Aircraft(options.place(source, "reference"), options.moment_us(source, "start"))
-                for records, lines in frames(path, name, chunk_bytes):
-                    yield intake.batch(records, partial(_frames, source, aircraft, lines, records))
+                reader = beast if kind == "beast" else lines_of
+                for records, frames in reader(path, name, chunk_bytes):
+                    yield intake.batch(records, partial(_frames, source, aircraft, frames))
                 return
             if kind == "json":
                 yield from _json(source, intake, path, name, chunk_bytes)
@@ -75,10 +75,8 @@ def _states(states: States, records: Records, faults: Faults) -> dict[str, Any]:
     return states.columns(records.columns, faults) | {"means": "transmitted"}
 
 
-def _frames(
-    source: Source, aircraft: Aircraft, lines: Lines | None, records: Records, faults: Faults
-) -> dict[str, Any]:
-    out = aircraft.columns(lines, records.broken, records.first, faults)
+def _frames(source: Source, aircraft: Aircraft, frames: Frames, faults: Faults) -> dict[str, Any]:
+    out = aircraft.columns(frames, faults)
     lon, lat = (np.array(out[name].to_numpy(zero_copy_only=False), np.float64) for name in ("lon", "lat"))
     options.within(source, lon, lat, faults)
     return out | {"means": "transmitted"}
@@ -111,13 +109,15 @@ class _From(Counter[bytes]):
 
 
 def _kind(path: str, name: str) -> str:
-    """json, table or frames, by the beginning of the file."""
+    """json, beast, table or frames, by the beginning of the file."""
     with window(path, name, _LOOKED_AT_BYTES, _LOOKED_AT_BYTES) as text:
         while text.left < _LOOKED_AT_BYTES and not text.final:
             text.more()
         head = text.data[text.begin : text.begin + _LOOKED_AT_BYTES].lstrip()
     if head[:1] in (b"[", b"{"):
         return "json"
+    if head[:1] == b"\x1a" and head[1:2] in (b"1", b"2", b"3", b"4"):
+        return "beast"
     first = re.split(rb"[\r\n]", head, maxsplit=1)[0].decode(errors="replace")
     names = {column.strip().strip('"').lower() for column in first.split(",")}
     if names & set(NAMES["address"]) and names & set(NAMES["lat"]):

@@ -10,7 +10,7 @@ which register it is from: rs1090 judges that.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,10 @@ from truceline.feeds.adsb_terms import (
     what,
 )
 from truceline.feeds.batch import UNTIMED, Fault, Faults, Records
-from truceline.feeds.lines import Lines, lines
+from truceline.feeds.lines import PIECE_BYTES, Lines, lines
+from truceline.feeds.records import MOST_RECORDS
+from truceline.feeds.stream import window
+from truceline.kernels import beast as kernel
 from truceline.kernels import cpr, modes
 from truceline.observation import nullable
 
@@ -45,6 +48,12 @@ NONE = modes.NONE
 FIRST_US, LAST_US = 315_532_800_000_000, 4_102_444_800_000_000  # 1980, 2100
 TICKS_PER_S = 12e6
 
+_NO_FRAMES = {
+    kernel.MODE_AC: Fault("is an answer of Mode A or C, which says no address"),
+    kernel.SETTINGS: Fault("is a receiver's settings, not a frame"),
+    kernel.CUT_OFF: Fault("is a frame that breaks off"),
+    kernel.STRAY: Fault("holds bytes between frames"),
+}
 _WRONG = {
     modes.NO_FRAME: "holds no Mode S frame: 14 or 28 hexadecimal digits",
     modes.TWO_FRAMES: "holds two Mode S frames",
@@ -70,17 +79,67 @@ _FIELDS = ("selected_alt_m", "roll_deg", "track_deg", "ground_mps", "tas_mps", "
            "climb_mps")  # fmt: skip
 
 
-def frames(path: str, name: str, chunk_bytes: int) -> Iterator[tuple[Records, Lines | None]]:
-    """The lines of a file as records, with the lines themselves for `Aircraft.columns`."""
+class Frames(NamedTuple):
+    """Frames of some consecutive records, those that are not broken; their times, counters and record numbers."""
+
+    frame: npt.NDArray[np.uint8]
+    sizes: Whole
+    heard_us: Whole
+    ticks: Whole
+    wrong: npt.NDArray[np.uint8]
+    records: Whole
+
+
+def lines_of(path: str, name: str, chunk_bytes: int) -> Iterator[tuple[Records, Frames]]:
+    """The lines of a file as records, with the frames of those that are not broken."""
     first = 1
     for found in lines(path, name, longest=LONGEST_LINE, chunk_bytes=chunk_bytes):
         if isinstance(found, Records):
-            yield Records(first, found.raws, found.broken, {}, found.break_at), None
+            yield Records(first, found.raws, found.broken, {}, found.break_at), _no_frames()
             continue
         text = found.data.tobytes()
         raws = [text[a:b] for a, b in zip(found.starts.tolist(), found.ends.tolist(), strict=True)]
-        yield Records(first, raws, _not_text(raws, found), {}), found
+        broken = _not_text(raws, found)
+        keep = np.ones(len(raws), np.bool_)
+        keep[list(broken)] = False
+        frame, sizes, times, ticks, wrong = modes.frames(found.data, found.starts[keep], found.ends[keep])
+        numbers = np.flatnonzero(keep) + first
+        yield Records(first, raws, broken, {}), Frames(frame, sizes, times, ticks, wrong, numbers)
         first += len(raws)
+
+
+def beast(path: str, name: str, chunk_bytes: int) -> Iterator[tuple[Records, Frames]]:
+    """The frames of a file of a Beast receiver, which has a counter and no time."""
+    first = 1
+    with window(path, name, chunk_bytes, PIECE_BYTES) as text:
+        while True:
+            data = np.frombuffer(text.data, np.uint8)
+            whole = text.final and text.stream.problem is None
+            starts, ends, what, frame, sizes, ticks, text.begin = kernel.split(
+                data, text.begin, whole, MOST_RECORDS, LONGEST_LINE
+            )
+            if len(starts):
+                raws = [text.data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+                broken = {row: _NO_FRAMES[int(what[row])] for row in np.flatnonzero(what != kernel.FRAME).tolist()}
+                good = np.flatnonzero(what == kernel.FRAME)
+                none, right = np.full(len(good), NONE), np.zeros(len(good), np.uint8)
+                yield (
+                    Records(first, raws, broken, {}),
+                    Frames(frame[good], sizes[good], none, ticks[good], right, good + first),
+                )
+                first += len(raws)
+            elif text.final:
+                break
+            else:
+                text.more()
+        if text.stream.problem is not None:
+            rest = Fault(text.stream.problem)
+            yield Records(first, [text.data[text.begin :]], {0: rest}, {}, text.stream.break_at), _no_frames()
+
+
+def _no_frames() -> Frames:
+    none = np.zeros(0, np.int64)
+    return Frames(np.zeros((0, 14), np.uint8), none, none, none, np.zeros(0, np.uint8), none)
 
 
 def _not_text(raws: list[bytes], found: Lines) -> dict[int, Fault]:
@@ -106,17 +165,13 @@ class Aircraft:
         self._slots: dict[int, int] = {}
         self._state = np.full((64, cpr.STATE), np.nan)
 
-    def columns(self, found: Lines | None, broken: dict[int, Fault], first: int, faults: Faults) -> dict[str, Any]:
-        """The observation's columns of the lines that are not broken."""
-        if found is None:
-            whole = np.zeros(0, np.int64)
-            found = Lines(np.zeros(0, np.uint8), whole, whole, {})
-        keep = np.array([line for line in range(len(found.starts)) if line not in broken], np.int64)
-        frame, sizes, heard_us, ticks, wrong = modes.frames(found.data, found.starts[keep], found.ends[keep])
+    def columns(self, found: Frames, faults: Faults) -> dict[str, Any]:
+        """The observation's columns of some consecutive frames."""
+        frame, sizes, heard_us, ticks, wrong, records = found
         wholes, numbers, callsigns = modes.fields(frame, sizes)
         self._check(wholes, heard_us, wrong, faults)
         at_us, clock_s = self._times(heard_us, ticks)
-        lon, lat, others, velocities, nacp = self._follow(wholes, numbers, clock_s, keep + first, faults.good)
+        lon, lat, others, velocities, nacp = self._follow(wholes, numbers, clock_s, records, faults.good)
         form, kind = wholes[:, modes.FORMAT], wholes[:, modes.TYPE]
         placed, is_position = np.isfinite(lon), wholes[:, modes.LAT_CPR] >= 0
         said = np.stack([numbers[:, modes.SPEED], numbers[:, modes.COURSE], numbers[:, modes.CLIMB]], axis=1)
@@ -163,7 +218,8 @@ class Aircraft:
             "adsb_registers": registers["names"],
             **{f"adsb_{name}": nullable(registers[name].astype(np.float32)) for name in
                ("selected_alt_m", "roll_deg", "tas_mps", "ias_mps", "mach")},
-            UNTIMED: heard_us == NONE,
+            # A counter tells repeats apart as a time does.
+            UNTIMED: (heard_us == NONE) & (ticks == NONE),
         }  # fmt: skip
 
     def _check(self, wholes: Whole, heard_us: Whole, wrong: npt.NDArray[np.uint8], faults: Faults) -> None:
