@@ -674,6 +674,11 @@ def test_in_a_capture_the_day_is_the_one_nearest_to_the_packet(capture):
     assert times(rows) == [timedelta(seconds=s) for s in (1, -1, 1)]
 
 
+def test_in_a_capture_the_option_day_is_not_needed_and_not_heard(read):
+    content = an.pcap([(int(NOON.timestamp() * 1e6), an.udp(REPORT))])
+    assert one(read(content, day="2011-01-01"))["at"] == one(read(content, day=None))["at"] == NOON
+
+
 def test_the_same_bytes_on_another_day_are_another_record(read):
     """A parked vehicle says the same at the same time of day; the same file read again adds nothing."""
     today = one(read(stream(5.0)))

@@ -134,7 +134,7 @@ def _day(source: Source, name: str) -> date | None:
 
 
 class _Calendar:
-    """Times of day to moments: by the packet's time, or going on from a given day.
+    """Times of day to moments: by the packet's time, or where there is none going on from a given day.
 
     A time of day belongs to the day that puts it nearest: to its packet, or to the record before it. So midnight
     is passed forwards, and backwards again by a late record.
@@ -153,24 +153,22 @@ class _Calendar:
         SourceError
             When nothing gives a date.
         """
-        said = np.isfinite(tod_s)
-        out = np.where(packet_us == bits.ABSENT, bits.ABSENT, packet_us)
-        if self._day is None:
-            if (said & (packet_us == bits.ABSENT)).any():
-                raise SourceError(
-                    f"{self._name}: holds times of day without a date: give it as options.day = "
-                    f"'2031-03-14', or 'name' where the file's name holds it"
-                )
+        said, packed = np.isfinite(tod_s), packet_us != bits.ABSENT
+        if packed[said].all():
             tod_us = np.round(np.where(said, tod_s, 0.0) * 1e6).astype(np.int64)
             days = np.floor_divide(np.where(said, packet_us, 0) - tod_us + DAY_US // 2, DAY_US)
-            return np.where(said, days * DAY_US + tod_us, out)
-        times = tod_s[said]
-        if len(times):
-            before = times[0] if self._last_s is None else self._last_s
-            steps = np.diff(times, prepend=before)
-            days = self._day + np.cumsum((steps < -DAY_S / 2).astype(np.int64) - (steps > DAY_S / 2))
-            self._day, self._last_s = int(days[-1]), float(times[-1])
-            out[said] = days * DAY_US + np.round(times * 1e6).astype(np.int64)
+            return np.where(said, days * DAY_US + tod_us, packet_us)
+        if self._day is None:
+            raise SourceError(
+                f"{self._name}: holds times of day without a date: give it as options.day = '2031-03-14', or 'name' "
+                f"where the file's name holds it"
+            )
+        out, times = packet_us.copy(), tod_s[said]
+        before = times[0] if self._last_s is None else self._last_s
+        steps = np.diff(times, prepend=before)
+        days = self._day + np.cumsum((steps < -DAY_S / 2).astype(np.int64) - (steps > DAY_S / 2))
+        self._day, self._last_s = int(days[-1]), float(times[-1])
+        out[said] = days * DAY_US + np.round(times * 1e6).astype(np.int64)
         return out
 
 
