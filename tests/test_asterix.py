@@ -676,6 +676,7 @@ def test_in_a_capture_the_day_is_the_one_nearest_to_the_packet(capture):
 
 def test_in_a_capture_the_option_day_is_not_needed_and_not_heard(read):
     content = an.pcap([(int(NOON.timestamp() * 1e6), an.udp(REPORT))])
+    assert one(read(content, day="name"))["at"] == NOON
     assert one(read(content, day="2011-01-01"))["at"] == one(read(content, day=None))["at"] == NOON
 
 

@@ -64,7 +64,7 @@ class Asterix:
     ) -> Iterator[Batch]:
         """The file's records, in order."""
         intake = Intake(source, name, received_at, source.licence, "asterix_occurrence")
-        calendar = _Calendar(_day(source, name), name)
+        calendar = _Calendar(source, name)
         radars = _Radars(source)
         for piece in pieces(path, name, chunk_bytes):
             yield intake.batch(piece.records, partial(_columns, piece, source, radars, calendar))
@@ -140,10 +140,9 @@ class _Calendar:
     is passed forwards, and backwards again by a late record.
     """
 
-    def __init__(self, day: date | None, name: str) -> None:
-        self._name = name
-        self._day = None if day is None else (day - date(1970, 1, 1)).days
-        self._last_s: float | None = None
+    def __init__(self, source: Source, name: str) -> None:
+        self._source, self._name = source, name
+        self._last: tuple[int, float] | None = None  # day and time of day of the last record without a packet
 
     def at_us(self, tod_s: Array, packet_us: cut.Ints) -> npt.NDArray[np.int64]:
         """Microseconds since 1970 of records in order; `ABSENT` where there is neither time nor packet.
@@ -158,18 +157,22 @@ class _Calendar:
             tod_us = np.round(np.where(said, tod_s, 0.0) * 1e6).astype(np.int64)
             days = np.floor_divide(np.where(said, packet_us, 0) - tod_us + DAY_US // 2, DAY_US)
             return np.where(said, days * DAY_US + tod_us, packet_us)
-        if self._day is None:
+        out, times = packet_us.copy(), tod_s[said]
+        day, before = self._last or (self._first_day(), float(times[0]))
+        steps = np.diff(times, prepend=before)
+        days = day + np.cumsum((steps < -DAY_S / 2).astype(np.int64) - (steps > DAY_S / 2))
+        self._last = int(days[-1]), float(times[-1])
+        out[said] = days * DAY_US + np.round(times * 1e6).astype(np.int64)
+        return out
+
+    def _first_day(self) -> int:
+        day = _day(self._source, self._name)
+        if day is None:
             raise SourceError(
                 f"{self._name}: holds times of day without a date: give it as options.day = '2031-03-14', or 'name' "
                 f"where the file's name holds it"
             )
-        out, times = packet_us.copy(), tod_s[said]
-        before = times[0] if self._last_s is None else self._last_s
-        steps = np.diff(times, prepend=before)
-        days = self._day + np.cumsum((steps < -DAY_S / 2).astype(np.int64) - (steps > DAY_S / 2))
-        self._day, self._last_s = int(days[-1]), float(times[-1])
-        out[said] = days * DAY_US + np.round(times * 1e6).astype(np.int64)
-        return out
+        return (day - date(1970, 1, 1)).days
 
 
 def _columns(piece: Piece, source: Source, radars: _Radars, calendar: _Calendar, faults: Faults) -> Mapping[str, Any]:
