@@ -21,6 +21,7 @@ import an_adsb
 from an_adsb import squitter
 from truceline import feeds
 from truceline.errors import MissionError, SourceError
+from truceline.feeds import adsb_states
 from truceline.kernels import cpr, modes
 from truceline.mission import Source
 
@@ -391,6 +392,16 @@ class TestStates:
     def test_a_file_that_is_neither_is_refused(self, read, text, told):
         with pytest.raises(SourceError, match=told):
             read(text)
+
+    @pytest.mark.parametrize("value", ["1e300", "-1e300", "1e19", "inf", "-5"])
+    def test_no_number_is_too_large_to_be_told(self, read, value):
+        """In any column: the record is rejected, or the number is read as one that says nothing."""
+        names = [next(iter(names)) for names in adsb_states.NAMES.values()]
+        plain = {"timestamp": f"{T}", "icao24": "4b1814", "longitude": "30", "latitude": "46"}
+        blank = dict.fromkeys(names, "")
+        lines = [",".join({**blank, **plain, changed: value}.values()) for changed in names]
+        accepted, rejected = read(",".join(names), *lines)
+        assert len(accepted) + len(rejected) == len(names)
 
 
 class TestMistakes:

@@ -19,7 +19,7 @@ import naive_nmea
 from an_ais import sentence, sentences, ship, static, tagged
 from truceline import feeds
 from truceline.errors import MissionError, SourceError
-from truceline.feeds import ais_messages, ais_sentences
+from truceline.feeds import ais_messages, ais_sentences, ais_tables
 from truceline.kernels import nmea, seconds
 from truceline.mission import Source
 
@@ -412,6 +412,17 @@ class TestTables:
     def test_swapped_columns_are_told_where_the_source_has_bounds(self, read):
         _, (row,) = read("mmsi,time,lon,lat", "211234560,1931257300,46.4,30.7", options={"bounds": [22, 44, 41, 53]})
         assert "longitude and latitude look swapped" in row["reason"]
+
+    @pytest.mark.parametrize("value", ["1e300", "-1e300", "1e9", "inf", "-5"])
+    def test_no_number_is_too_large_to_be_told(self, read, value):
+        """In any column: the record is rejected, or the number is read as one that says nothing."""
+        names = [names[0] for names in ais_tables.NAMES.values()]
+        plain = {"mmsi": "211234560", "basedatetime": "2031-03-14T12:21:40", "lon": "30", "lat": "46"}
+        blank = dict.fromkeys(names, "")
+        lines = [",".join({**blank, **plain, changed: value}.values()) for changed in names]
+        accepted, rejected = read(",".join(names), *lines)
+        assert len(accepted) + len(rejected) == len(names)
+        assert all((row["lon"], row["lat"]) in ((30, 46), (-5, 46), (30, -5)) for row in accepted)
 
 
 class TestMistakes:

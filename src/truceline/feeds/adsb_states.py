@@ -55,6 +55,11 @@ NAMES: Final[dict[str, dict[str, tuple[float, ...]]]] = {
 WORDS = frozenset(
     alias for meaning in ("address", "callsign", "squawk", "on_ground", "category") for alias in NAMES[meaning]
 )
+#: What a number may be, as written, either way of 0: what is beyond is a mistake, not an aircraft.
+MOST: Final = {
+    "lon": 180.0, "lat": 90.0, "altitude": 5e5, "geo_altitude": 5e5, "speed": 1e4, "course": 720.0, "climb": 1e5,
+    "nacp": 15.0, "age": 1e7, "silence": 1e7,
+}  # fmt: skip
 REQUIRED = ("address", "lon", "lat")
 METRIC = ("velocity", "vertrate", "baroaltitude")
 
@@ -110,7 +115,7 @@ class States:
             self.metric = any(alias in text for alias in METRIC)
         said = _Said(text, self.metric, faults)
         rows = faults.rows
-        lon, lat = said.number("lon", 180), said.number("lat", 90)
+        lon, lat = said.number("lon"), said.number("lat")
         faults.add(np.isnan(lon) != np.isnan(lat), "position", None, "has only one of longitude and latitude")
         options.within(self.source, lon, lat, faults)
         placed = np.isfinite(lon) & np.isfinite(lat)
@@ -186,8 +191,9 @@ class _Said:
                 self.grounded = np.asarray(on_it.to_numpy(zero_copy_only=False))
                 self.given["altitude"][place] = (alias, factors, pc.if_else(on_it, None, column))
 
-    def number(self, meaning: str, most: float = np.inf) -> Array:
+    def number(self, meaning: str) -> Array:
         """The first of the columns that says a number."""
+        most = MOST[meaning]
         out = np.full(self.faults.rows, np.nan)
         for alias, factors, column in self.given[meaning]:
             if column.null_count < len(column):
@@ -244,7 +250,8 @@ def _micros(text: pa.Array) -> Whole:
     size = np.where(np.isnan(seconds), 0.0, seconds)
     # Digits of now: 10 of seconds, 13 of milliseconds, 16 of microseconds, 19 of nanoseconds.
     scale = np.where(size > 1e17, 1e-3, np.where(size > 1e14, 1.0, np.where(size > 1e11, 1e3, 1e6)))
-    out = np.where(np.isnan(seconds), NONE, np.round(size * scale).astype(np.int64))
+    micros = np.round(np.minimum(size * scale, 9e18)).astype(np.int64)
+    out = np.where(np.isnan(seconds), NONE, micros)
     rest = pc.if_else(numeric, None, pc.utf8_trim_whitespace(text))
     if rest.null_count < len(rest):
         rest = pc.replace_substring_regex(pc.replace_substring_regex(rest, r"Z$", "+0000"), r"\.\d+", "")

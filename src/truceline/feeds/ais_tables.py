@@ -60,6 +60,14 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
     "station": ("basestation",),
     "text": ("safetytext",),
 }
+#: What a number may be; what is beyond is no value of AIS. Those that say "not available" are within.
+RANGES: Final = {
+    "mmsi": (0, 999_999_999), "message": (1, 27), "part": (0, 3), "second": (0, 63), "millisecond": (0, 60_000),
+    "lon": (-181, 181), "lat": (-91, 91), "speed": (-1, 1023), "course": (-360, 720), "heading": (-360, 720),
+    "turn": (-1000, 1000), "altitude": (0, 4095), "ship_type": (0, 255), "accuracy": (0, 1), "raim": (0, 1),
+    "draught": (0, 255), "length": (0, 2000), "width": (0, 2000), "bow": (0, 2000), "stern": (0, 2000),
+    "port": (0, 2000), "starboard": (0, 2000),
+}  # fmt: skip
 REQUIRED = ("at", "lon", "lat")
 
 _FORMS = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y%m%d_%H%M%S", "%d/%m/%Y %H:%M:%S",
@@ -104,14 +112,14 @@ def table_columns(text: Mapping[str, pa.Array], source: Source, faults: Faults) 
     """The observation's columns of the records of a table."""
     rows = faults.rows
     number = _Numbers(text, faults)
-    mmsi = number("mmsi", 0, 999_999_999)
+    mmsi = number("mmsi")
     if "mmsi" in text:
         broken = np.isnan(mmsi) | (mmsi != np.floor(mmsi))
         faults.add(broken, "mmsi", text["mmsi"], "is no vessel's number")
     lon, lat = _degrees(text, faults)
     options.within(source, lon, lat, faults)
-    kind = _or(number("message", 1, 27), 1.0).astype(np.int64)
-    at, at_sigma_s, heard = _times(text, number("second"), number("millisecond", 0, 60_000), faults)
+    kind = _or(number("message"), 1.0).astype(np.int64)
+    at, at_sigma_s, heard = _times(text, number("second"), number("millisecond"), faults)
     second = number("second")
     major, minor = ais.ellipses(lat, number("accuracy") == 1, second >= 61, kind == ais.COARSE)
     speed, course, heading = (number(name) for name in ("speed", "course", "heading"))
@@ -120,7 +128,7 @@ def table_columns(text: Mapping[str, pa.Array], source: Source, faults: Faults) 
         course[(course < 0) | (course >= 360)] = np.nan
         heading[(heading < 0) | (heading >= 360)] = np.nan
     placed = np.isfinite(lon)
-    ship_type = number("ship_type", 0, 255)
+    ship_type = number("ship_type")
     says_type = np.isfinite(ship_type)
     term = ais.what(
         np.where(says_type & ((kind == 1) | (kind == 18)), 19, kind),
@@ -134,8 +142,8 @@ def table_columns(text: Mapping[str, pa.Array], source: Source, faults: Faults) 
         return values.words(text[name]) if name in text else empty
 
     def length(stated: str, one: str, other: str) -> pa.Array:
-        both = number(one, 0, 2000) + number(other, 0, 2000)
-        return ais.whole(np.where(np.isnan(both), number(stated, 0, 2000), both).round())
+        both = number(one) + number(other)
+        return ais.whole(np.where(np.isnan(both), number(stated), both).round())
 
     decimetres = "bow" in text  # exactEarth keeps the message's own unit
     return {
@@ -149,7 +157,7 @@ def table_columns(text: Mapping[str, pa.Array], source: Source, faults: Faults) 
         "major_m": nullable(np.where(placed, major, np.nan).astype(np.float32)),
         "minor_m": nullable(np.where(placed, minor, np.nan).astype(np.float32)),
         "tilt_deg": nullable(np.where(placed, 0.0, np.nan).astype(np.float32)),
-        "alt_m": nullable(_or(number("altitude", 0, 4094), np.nan).astype(np.float32)),
+        "alt_m": nullable(_or(number("altitude"), np.nan).astype(np.float32)),
         "speed_mps": nullable((speed * ais.KNOT_MPS).astype(np.float32)),
         "course_deg": nullable(course.astype(np.float32)),
         "identity": ais.identities(_or(mmsi, 0.0).astype(np.int64)) if "mmsi" in text else empty,
@@ -166,10 +174,10 @@ def table_columns(text: Mapping[str, pa.Array], source: Source, faults: Faults) 
         "ais_callsign": words("callsign"),
         "ais_name": words("name"),
         "ais_ship_type": ais.whole(np.where(ship_type == 0, np.nan, ship_type)),
-        **{f"ais_{side}_m": ais.whole(number(side, 0, 2000).round()) for side in ("bow", "stern", "port", "starboard")},
+        **{f"ais_{side}_m": ais.whole(number(side).round()) for side in ("bow", "stern", "port", "starboard")},
         "ais_length_m": length("length", "bow", "stern"),
         "ais_width_m": length("width", "port", "starboard"),
-        "ais_draught_m": nullable((number("draught", 0, 255) * (0.1 if decimetres else 1.0)).astype(np.float32)),
+        "ais_draught_m": nullable((number("draught") * (0.1 if decimetres else 1.0)).astype(np.float32)),
         "ais_destination": words("destination"),
         "ais_heard_at": ais.moments(heard),
         "ais_channel": empty,
@@ -185,9 +193,10 @@ class _Numbers:
         self._text, self._faults = text, faults
         self._read: dict[str, Array] = {}
 
-    def __call__(self, name: str, low: float = -np.inf, high: float = np.inf) -> Array:
+    def __call__(self, name: str) -> Array:
         if name not in self._text:
             return np.full(self._faults.rows, np.nan)
+        low, high = RANGES[name]
         if name not in self._read:
             self._read[name] = values.numbers(self._text[name], name, self._faults, low=low, high=high)
         return self._read[name].copy()
