@@ -329,6 +329,18 @@ def test_a_track_that_went_over_into_another_did_not_fall_silent():
     assert found(scene, only="movement.", table_options={"merged_into": named("x")}) == []
 
 
+def test_one_that_comes_back_as_another_track_was_silent_between_the_two():
+    """The tracker closed the first track; the identity says that the second goes on for it."""
+    whole = eastward(HOURS)
+    scene = {"one": silent(whole, 3_600, 14_400), "two": silent(whole, 0, 7_200), "mmsi:9": eastward(HOURS, 3_000.0)}
+    tracks, points, seen = tables(scene)
+    same = pa.array(["mmsi:1", "mmsi:1", "mmsi:9"])
+    tracks = tracks.set_column(tracks.schema.get_field_index("identity"), "identity", same)
+    rows = [r for r in movements(tracks, points, seen, FRAME, {}).to_pylist() if r["what"] == "movement.dark"]
+    assert [(r["track_id"], (r["at_until"] - START).total_seconds()) for r in rows] == [(named("one"), 7_200)]
+    assert "not again" not in rows[0]["text"]
+
+
 def test_coverage_that_is_given_takes_the_place_of_what_was_heard():
     scene = {"mmsi:0": silent(eastward(HOURS), 3_600, 7_200), "mmsi:1": eastward(HOURS, 300_000.0)}
     (covered,) = found(scene, only="movement.", coverage=lambda e, n, t: np.full(len(e), 0.99))

@@ -124,26 +124,44 @@ def _candidates(fixes: Fixes, begins: Ints, lasts_s: Floats, heard: Heard) -> Si
     usual[some] = lasts_s[order[(first[:-1][some] + first[1:][some] - 1) // 2]]
     usual = np.maximum(np.where(np.isnan(usual), np.inf, usual), 1.0)
     least = np.maximum(assumed.SILENT_S.value, assumed.SILENT_INTERVALS.value * usual)
-    after = begins + 1
-    chord = np.hypot(fixes.east_m[after] - fixes.east_m[begins], fixes.north_m[after] - fixes.north_m[begins])
-    vessel = fixes.heads == "vessel"
-    before = np.nan_to_num(fixes.speed_mps[begins])
-    moved = vessel[of] | (chord >= assumed.MOVED_ON.value * before * lasts_s) & (before > 0)
-    gap = np.flatnonzero((lasts_s > least[of]) & moved)
-    last = fixes.first[1:] - 1
+    ended, again = _ended(fixes)
+    begin = np.concatenate([begins, ended])
+    end = np.concatenate([begins + 1, again])
+    gone = begin == end
+    until = np.where(gone, heard.ends_s, fixes.at_s[end])
+    long, of = until - fixes.at_s[begin], fixes.track[begin]
+    way = np.hypot(fixes.east_m[end] - fixes.east_m[begin], fixes.north_m[end] - fixes.north_m[begin])
+    before = np.nan_to_num(fixes.speed_mps[begin])
+    moved = (fixes.heads == "vessel")[of] | (way >= assumed.MOVED_ON.value * before * long) & (before > 0)
+    rows = np.flatnonzero((long > least[of]) & moved)
+    track = of[rows]
+    return Silence(track, begin[rows], end[rows], fixes.at_s[begin[rows]], until[rows], usual[track])
+
+
+def _ended(fixes: Fixes) -> tuple[Ints, Ints]:
+    """Last fixes of tracks that were not merged, and the first fix of the next track of the same identity.
+
+    That fix again where there is none. A track has no end while another of its identity goes on.
+    """
     merged = fixes.tracks["merged_into"].is_valid().to_numpy(zero_copy_only=False)
-    since = heard.ends_s - fixes.at_s[np.maximum(last, 0)]
-    gone = np.flatnonzero((np.diff(fixes.first) > 1) & vessel & ~merged & (since > least))
-    begin = np.concatenate([begins[gap], last[gone]])
-    track = fixes.track[begin]
-    return Silence(
-        track,
-        begin,
-        np.concatenate([begins[gap] + 1, last[gone]]),
-        fixes.at_s[begin],
-        np.concatenate([fixes.at_s[begins[gap] + 1], np.full(len(gone), heard.ends_s)]),
-        usual[track],
-    )
+    identity, _ = coded(fixes.tracks["identity"])
+    tracks = np.flatnonzero(np.diff(fixes.first) > 1)
+    first, last = fixes.first[tracks], fixes.first[tracks + 1] - 1
+    order = np.lexsort((tracks, fixes.at_s[first], identity[tracks]))
+    ended, again = [], []
+    same, reach = -1, -np.inf
+    for place, k in enumerate(order.tolist()):
+        who = int(identity[tracks[k]])
+        reach = max(reach, float(fixes.at_s[last[k]])) if who == same else float(fixes.at_s[last[k]])
+        same = who
+        after = order[place + 1] if place + 1 < len(order) else -1
+        follows = who >= 0 and after >= 0 and identity[tracks[after]] == who
+        goes_on = fixes.at_s[last[k]] < reach or (follows and fixes.at_s[first[after]] <= reach)
+        if merged[tracks[k]] or (who >= 0 and goes_on):
+            continue
+        ended.append(int(last[k]))
+        again.append(int(first[after]) if follows else int(last[k]))
+    return np.array(ended, np.int64), np.array(again, np.int64)
 
 
 def _told(
@@ -308,7 +326,7 @@ def _place(fixes: Fixes, found: Silence, rows: Ints) -> list[Floats]:
     begin = found.begin[rows]
     place = np.array([v[begin] for v in (fixes.east_m, fixes.north_m, fixes.var_e, fixes.cov_en, fixes.var_n)])
     between_two = np.flatnonzero(begin != found.end[rows])
-    ways = Ways(fixes, begin[between_two])
+    ways = Ways(fixes, begin[between_two], found.end[rows][between_two])
     place[:, between_two] = ways.half_way(np.arange(len(between_two)), np.full(len(between_two), 0.5))
     return list(place)
 

@@ -29,11 +29,14 @@ _BLOCK = 500_000
 
 
 class Ways:
-    """The ways from each fix to its track's next: ends, velocities, errors, bows. Way i begins at fix `fix[i]`."""
+    """The ways from each fix to its track's next, or between the fixes given: ends, velocities, errors, bows.
 
-    def __init__(self, fixes: Fixes, begins: Ints | None = None) -> None:
+    Way i begins at fix `fix[i]`.
+    """
+
+    def __init__(self, fixes: Fixes, begins: Ints | None = None, ends: Ints | None = None) -> None:
         a = fixes.begins() if begins is None else begins
-        b = a + 1
+        b = a + 1 if ends is None else ends
         self.fix = a
         self.lasts_s = fixes.at_s[b] - fixes.at_s[a]
         terms, of = fixes.terms, fixes.track[a]
