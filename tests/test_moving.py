@@ -216,3 +216,16 @@ def test_the_report_has_the_flight_and_not_the_ship(folder):
     (row,) = report["incidents"]
     assert row["what"] == "uav"
     assert {held["clause"] for held in row["held"]} == {"1"}
+
+
+def test_a_mission_where_nothing_but_ships_moved_reports_their_last_day(folder, tmp_path):
+    """No event is no error: the report of a quiet day says so."""
+    quiet = tmp_path / "quiet"
+    quiet.mkdir()
+    (quiet / "mission.toml").write_text(MISSION)
+    (quiet / "agreement.toml").write_text(AGREEMENT)
+    (quiet / "ais.nmea").write_text(nmea())
+    (quiet / "radar.csv").write_text("at,lon,lat,what\n")
+    ran = desk.run(quiet, NOW)
+    assert ran.report.day == "2031-03-14"
+    assert desk.table(quiet, "incidents").num_rows == 0

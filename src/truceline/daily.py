@@ -56,7 +56,7 @@ def report(
     Parameters
     ----------
     day
-        The reporting day; None: the last one that holds an event.
+        The reporting day; None: the last one that holds an event, or else a track.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def report(
     with Journal(folder / JOURNAL) as journal, Book(folder / BOOK) as book:
         edition, file_hashes = newest(folder, mission, journal, book)
         tables = {name: book.table(name) for name in ("events", "incidents", "findings", "cases", "line", "zones")}
-        day = day or _last_day(mission, tables["events"])
+        day = day or _last_day(mission, tables["events"], book)
         tables |= _findings_of(folder, mission, day, tables)
         tables["observations"] = journal.table("observation", ["source", "at"], coded=["source"])
         if pc.any(pc.or_(pc.is_valid(tables["events"]["killed"]), pc.is_valid(tables["events"]["injured"]))).as_py():
@@ -177,10 +177,13 @@ def _statements(journal: Journal, book: Book) -> pa.Table:
     return rows.select(["source", "killed", "injured"]).append_column("event_id", pa.array(events, ID))
 
 
-def _last_day(mission: Mission, events: pa.Table) -> date:
+def _last_day(mission: Mission, events: pa.Table, book: Book) -> date:
+    """Of the last event; where nothing occurred, of the last that moved."""
     last = pc.max(events["at"]).as_py()
     if last is None:
-        raise NotFoundError("the picture holds no event, so there is no last day to report; name one with --day")
+        last = pc.max(book.table("tracks")["last_at"]).as_py()
+    if last is None:
+        raise NotFoundError("the picture holds no event and no track, so no last day to report; name one with --day")
     return mission.day_of(last)
 
 
