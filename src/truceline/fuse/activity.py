@@ -39,7 +39,7 @@ class Assumed:
     far_odds: float = 3e-6
     no_line_odds: float = 0.02
     #: Online, when nothing that followed can confirm it, the odds are this part of those (assumption, low).
-    unconfirmed: float = 0.4
+    unconfirmed: float = 0.3
     #: How long activity lasts: weeks at the front, days in the rear, where strikes are single; in between by distance.
     lasts_days: float = 45.0
     rear_lasts_days: float = 10.0
