@@ -50,6 +50,7 @@ def report(
     day: date | None = None,
     formats: Sequence[str] = ("html", "csv", "geojson", "json"),
     progress: Progress = silent,
+    made_tables: Mapping[str, pa.Table] | None = None,
 ) -> Written:
     """Write the daily report of the newest edition; the report of an earlier edition stays as it is.
 
@@ -57,6 +58,8 @@ def report(
     ----------
     day
         The reporting day; None: the last one that holds an event, or else a track.
+    made_tables
+        The newest edition's, from whoever has just made it; None: they are read from the book.
 
     Raises
     ------
@@ -67,7 +70,8 @@ def report(
     mission = Mission.load(folder)
     with Journal(folder / JOURNAL) as journal, Book(folder / BOOK) as book:
         edition, file_hashes = newest(folder, mission, journal, book)
-        tables = {name: book.table(name) for name in ("events", "incidents", "findings", "cases", "line", "zones")}
+        names = ("events", "incidents", "findings", "cases", "line", "zones")
+        tables = {name: made_tables[name] if made_tables else book.table(name) for name in names}
         day = day or _last_day(mission, tables["events"], book)
         tables |= _findings_of(folder, mission, day, tables)
         tables["observations"] = journal.table("observation", ["source", "at"], coded=["source"])

@@ -56,8 +56,10 @@ def run(
         As `ingest`, `settle` and `report`.
     """
     ingested = ingest(folder, at, progress=progress)
-    edition = settle(folder, at, progress=progress)
-    return Ran(ingested, edition, report(folder, at, day=day, formats=formats, progress=progress))
+    tables: dict[str, pa.Table] = {}
+    edition = settle(folder, at, progress=progress, into=tables)
+    written = report(folder, at, day=day, formats=formats, progress=progress, made_tables=tables)
+    return Ran(ingested, edition, written)
 
 
 def verdict(

@@ -162,6 +162,7 @@ def settle(
     until: datetime | None = None,
     engine: Engine = fuse,
     progress: Progress = silent,
+    into: dict[str, pa.Table] | None = None,
 ) -> Edition:
     """Make a numbered edition of the picture from the journal, publish it, and return it.
 
@@ -171,6 +172,8 @@ def settle(
     ----------
     until
         Only observations of before this time; None: all.
+    into
+        Takes the tables of an edition that is made, as the book has them: a report need not unpack them.
 
     Raises
     ------
@@ -215,6 +218,8 @@ def settle(
         progress("keeping and publishing the picture", 0, None)
         book.put(edition, tables)
         _publish(folder, book, edition, tables)
+        if into is not None:
+            into.update(tables)
         return edition
 
 

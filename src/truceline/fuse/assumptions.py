@@ -60,7 +60,7 @@ def local_rates(streams: npt.NDArray[np.int64], east_m: Array, north_m: Array, a
     of the set of rows, not of their order; repeats of one report do not raise it.
     """
     out = np.empty(len(streams))
-    for code in np.unique(streams):
+    for code in np.flatnonzero(np.bincount(streams)):
         rows = streams == code
         stated = RATE[STREAMS[code]].value
         active = active_cell_days(east_m[rows], north_m[rows], at_s[rows], _CELL_M, _COLUMN_M, _HALF_DAYS)

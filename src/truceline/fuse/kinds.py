@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from truceline.fuse.columns import Groups
+from truceline.kernels.grid import distinct
 from truceline.kernels.merge import UNNAMED
 from truceline.observation import LIKELIHOODS
 
@@ -56,7 +57,8 @@ def pooled(kinds: Array, terms: tuple[str, ...], groups: Groups, sources: Ints) 
         kinds[:, special] += moved[:, None] * share
     named = _by_group(kinds, groups) > 0
     named[:, -1] = True
-    voices = np.bincount(np.unique(np.stack([groups.group, sources]), axis=1)[0], minlength=groups.count)
+    width = int(sources.max(initial=0)) + 1
+    voices = np.bincount(distinct(groups.group * width + sources) // width, minlength=groups.count)
     weight = np.minimum(voices, _MOST_SOURCES) / groups.size
     log = _by_group(np.log(np.maximum(kinds, UNNAMED)), groups) * (weight * groups.size)[:, None]
     log = np.where(named, log, -np.inf)

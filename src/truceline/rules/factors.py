@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from truceline.agreement import Agreement, Assumption, Clause, in_force
+from truceline.kernels.grid import distinct
 from truceline.observation import to_numpy
 from truceline.rules.subjects import UNSTATED, Bools, Floats, Ints, Subjects, family, longest, matching
 from truceline.rules.zones_at import Drawn, Zones, day_of, days
@@ -127,7 +128,7 @@ class Inside:
             return
         day = days(self.subjects.at_s[rows])
         lines: dict[object, list[int]] = {}
-        for number in np.unique(day).tolist():
+        for number in distinct(day).tolist():
             dated = None if number < 0 else self.zones.line_at(day_of(number))
             lines.setdefault(None if dated is None else dated.day, []).append(number)
         for numbers in lines.values():

@@ -154,7 +154,7 @@ def _times(agreement: Agreement, opened: Mapping[Terms, _Open]) -> dict[Terms, _
 
 def _judge(opened: Mapping[Terms, _Open], force: Mapping[Terms, _Force]) -> dict[Terms, Holding]:
     """Pick the subjects that make rows, and the strongest event of each in every reading."""
-    rows = np.unique(np.concatenate([_worth(one, force[terms]) for terms, one in opened.items()]))
+    rows = np.flatnonzero(np.any([_worth(one, force[terms]) for terms, one in opened.items()], axis=0))
     worked = {}
     for terms, one in opened.items():
         factors = [factor.take(rows) for factor in (*one.cheap, force[terms].factor)]
@@ -201,15 +201,15 @@ def _judge(opened: Mapping[Terms, _Open], force: Mapping[Terms, _Force]) -> dict
     return out
 
 
-def _worth(one: _Open, force: _Force) -> Ints:
-    """Rows of subjects of which one row may reach the floor, by its cheap factors and its time."""
+def _worth(one: _Open, force: _Force) -> Bools:
+    """Whether a row is of a subject of which one row may reach the floor, by its cheap factors and its time."""
     subjects = one.held.subjects
     if subjects.kind == "duty":
-        return np.arange(subjects.rows)
+        return np.ones(subjects.rows, np.bool_)
     some = one.rest * np.nan_to_num(force.factor.value, nan=1.0) >= FLOOR
-    hit = np.zeros(len(subjects.ids), bool)
+    hit = np.zeros(len(subjects.ids), np.bool_)
     hit[subjects.of[some]] = True
-    return np.flatnonzero(hit[subjects.of])
+    return np.asarray(hit[subjects.of])
 
 
 #: From here on ranks make rows; from `_REAL` on they are of events at whose time the agreement was in force.
