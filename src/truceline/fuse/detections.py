@@ -178,5 +178,3 @@ def _by_what(column: pa.ChunkedArray) -> tuple[Ints, Floats, Ints]:
     kinds = [class_code(w) for w in words]
     rows = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     return rows, np.array(sigma, np.float64), np.array(kinds, np.int64)
-
-

@@ -117,6 +117,11 @@ class Looks(NamedTuple):
     range_m: float = float("inf")
 
 
+#: Odds that a detection no track took is an object's and not chance, before a second one has come.
+BEGINNING = Assumption(
+    0.007, "where one object in a hundred comes each scan and half of all detections are chance", "low"
+)
+
 #: The position error of a fix whose source states none, 1 sigma, metres, by the first parts of what it is.
 FIX_SIGMA_M = {
     "vessel": Assumption(30.0, "GNSS with an antenna up to 30 m from the middle of the ship, positions rounded", "low"),

@@ -6,19 +6,20 @@ rows in order. Rows later than `lateness_s` are not taken, and told. Memory is t
 of lateness and of what has been settled and not fetched.
 """
 
+import io
+import json
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from truceline.frame import Frame
-from truceline.fuse import tracker_state
-from truceline.fuse.detections import Detections, Floats, Ints, from_observations
-from truceline.fuse.motion import MOTIONS, Looks, Motion, parameters
-from truceline.fuse.tracker_state import Segment, Settled, Settling, fitting, fresh
+from truceline.fuse.detections import Detections, Floats, Ints, codes, from_observations
+from truceline.fuse.motion import BEGINNING, MOTIONS, Looks, Motion, parameters
+from truceline.fuse.tracker_state import Rows, Segment, Settled, Settling, compact, fits, fresh
 from truceline.kernels import gate as g
 from truceline.kernels import sweep
 from truceline.kernels import tracks as t
@@ -28,7 +29,10 @@ from truceline.kernels.order import in_order, runs_before
 #: What became of a row of a step: in the picture (or waiting for its slice to be whole), there already, or later than
 #: the lateness allows.
 TAKEN, DUPLICATE, LATE, UNUSABLE = range(4)
-_GONE_SHOWN_LOG = float(np.log(1.01e-3))
+#: A track ends when so many looks missed it that a live object would be missed so with no more than this
+#: probability: at 0.9 a look, after four; before it is confirmed after two, after its first detection one. The
+#: picture leaves it out one look sooner: kept, in case it comes back.
+GONE, GONE_TENTATIVE, GONE_FIRST, GONE_SHOWN = 1.01e-4, 1.01e-2, 1.01e-1, 1.01e-3
 _CHUNK = 65_536  # rows worked at a time: their points take 12 MB
 _LEAST_BETWEEN_CHECKPOINTS = 4096
 
@@ -86,7 +90,8 @@ class Tracker:
         self._settings[t.SLICE_S], self._settings[t.GATE] = slice_s, gate_sigmas
         self._settings[t.SWEEP_S] = slice_s
         self._settings[t.BESIDE_EVERY_S], self._settings[t.BESIDE_FOR_S] = 30.0, 60.0
-        self._settings[t.GONE_LOG], self._settings[t.GONE_TENTATIVE_LOG] = np.log(1e-3), np.log(1.1e-2)
+        self._settings[t.GONE_LOG : t.BEGIN_LOG] = np.log(GONE), np.log(GONE_TENTATIVE), np.log(GONE_FIRST)
+        self._settings[t.BEGIN_LOG] = np.log(BEGINNING.value)
         self._live = fresh()
         self._room = np.full(COEFFICIENTS, np.nan), np.empty(14)
         self._segments: deque[Segment] = deque()
@@ -163,15 +168,61 @@ class Tracker:
             at_s = float(self._segments[-1].values[-1, g.AT]) if self._segments else self._settling.newest_s
         n = int(live.counts[t.LIVE])
         out, keys = np.empty((n, 16)), np.empty((n, 6), np.int64)
-        n = sweep.seen_at(live, at_s, self._parameters, self._sensors, _GONE_SHOWN_LOG, *self._room, out, keys)
+        n = sweep.seen_at(
+            live, at_s, self._parameters, self._sensors, float(np.log(GONE_SHOWN)), *self._room, out, keys
+        )
         out, keys = out[:n], keys[:n]
         return Snapshot(
             at_s, keys[:, 0], keys[:, 1:3], keys[:, 3], keys[:, 4], out[:, :4], out[:, 4:14], out[:, 14], out[:, 15]
         )
 
     def state(self) -> bytes:
-        """Everything, to go on from with `restore`."""
-        raise NotImplementedError
+        """Everything, to go on from with `restore`: what comes after is the same to the last bit."""
+        held = self._settling
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "parameters": self._parameters,
+            "sensors": self._sensors,
+            "settings": self._settings,
+            "waiting.values": self._waiting.values,
+            "waiting.keys": self._waiting.keys,
+            "fate": held.fate,
+            "names": held.names,
+            **{f"live.{name}": a for name, a in self._live._asdict().items()},
+            **{f"held.{name}": a for name, a in held.held._asdict().items()},
+        }
+        for where, segments in (("window", list(self._segments)), ("settled", held.segments)):
+            for k, segment in enumerate(segments):
+                arrays |= {f"{where}.{k}.{name}": np.asarray(getattr(segment, name)) for name in Segment._fields[:7]}
+                if segment.before is not None:
+                    arrays |= {f"{where}.{k}.before.{name}": a for name, a in segment.before._asdict().items()}
+        arrays["scalars"] = np.array(
+            [self.frame.lon, self.frame.lat, self.frame.radius_m, self.lateness_s, self.slice_s, self._checkpoint_s,
+             held.head_s, held.newest_s]
+        )  # fmt: skip
+        arrays["whole"] = np.array([self._since_checkpoint, held.base, len(self._segments), len(held.segments)])
+        out = io.BytesIO()
+        np.savez(out, allow_pickle=False, left_out=json.dumps(self.left_out), **arrays)
+        return out.getvalue()
+
+    @classmethod
+    def restore(cls, state: bytes) -> "Tracker":
+        """The tracker that gave `state`."""
+        with np.load(io.BytesIO(state), allow_pickle=False) as stored:
+            kept = dict(stored)
+        scalars, whole = kept["scalars"], kept["whole"]
+        out = cls(Frame(*map(float, scalars[:3])), lateness_s=float(scalars[3]), slice_s=float(scalars[4]))
+        out._parameters, out._sensors, out._settings = kept["parameters"], kept["sensors"], kept["settings"]
+        out.left_out = json.loads(str(kept["left_out"]))
+        out._live = t.Live(*(kept[f"live.{name}"] for name in t.Live._fields))
+        out._waiting = Detections(kept["waiting.values"], kept["waiting.keys"])
+        out._since_checkpoint, out._checkpoint_s = int(whole[0]), float(scalars[5])
+        out._segments = deque(_segment(kept, f"window.{k}") for k in range(int(whole[2])))
+        settling = out._settling
+        settling.head_s, settling.newest_s, settling.base = float(scalars[6]), float(scalars[7]), int(whole[1])
+        settling.fate, settling.names = kept["fate"], kept["names"]
+        settling.held = Rows(*(kept[f"held.{name}"] for name in Rows._fields))
+        settling.segments = [_segment(kept, f"settled.{k}") for k in range(int(whole[3]))]
+        return out
 
     def _count(self, why: str, rows: int) -> None:
         if rows:
@@ -234,7 +285,7 @@ class Tracker:
         n, slice_s = len(values), self._settings[t.SLICE_S]
         for low, high in runs_before(values, slice_s, _CHUNK) if n > _CHUNK else [(0, n)]:
             part, part_keys = values[low:high], keys[low:high]
-            live = self._live = fitting(self._live, high - low, int(np.count_nonzero(part_keys[:, g.IDENTITY])))
+            live, named = self._live, int(np.count_nonzero(part_keys[:, g.IDENTITY]))
             first = float(np.floor(part[0, g.AT] / slice_s) * slice_s)
             before = None
             if self.lateness_s > 0 and (
@@ -242,8 +293,10 @@ class Tracker:
                 or first - self._checkpoint_s >= self.lateness_s / 2
                 or not self._segments
             ):
-                before = tracker_state.copied(live)
+                before = live  # as it is; what goes on is a copy
                 self._since_checkpoint, self._checkpoint_s = 0, first
+            if before is not None or not fits(live, high - low, named):
+                live = self._live = compact(live, high - low, named)
             serials, points = np.empty((high - low, 3), np.int64), np.empty((high - low, t.POINT))
             most = 3 * (high - low) + int(live.counts[t.LIVE]) + 8
             if most > len(self._events):
@@ -252,7 +305,9 @@ class Tracker:
                 live, part, part_keys, self._parameters, self._sensors, self._settings, serials, points, self._events
             )
             last = float(np.floor(part[-1, g.AT] / slice_s) * slice_s) + slice_s
-            self._segments.append(Segment(part, part_keys, serials, points, self._events[:count].copy(), first, last, before))
+            self._segments.append(
+                Segment(part, part_keys, serials, points, self._events[:count].copy(), first, last, before)
+            )
             self._since_checkpoint += high - low
 
     def _settle(self) -> None:
@@ -277,6 +332,15 @@ class Tracker:
             self._settling.add(segments.popleft())
 
 
+def _segment(kept: Mapping[str, npt.NDArray[Any]], name: str) -> Segment:
+    """A segment out of a stored state."""
+    arrays = [kept[f"{name}.{field}"] for field in Segment._fields[:5]]
+    before = None
+    if f"{name}.before.states" in kept:
+        before = t.Live(*(kept[f"{name}.before.{field}"] for field in t.Live._fields))
+    return Segment._make([*arrays, float(kept[f"{name}.first_s"]), float(kept[f"{name}.last_s"]), before])
+
+
 def _among(ids: Ints, known: Ints) -> npt.NDArray[np.bool_]:
     """Of each id whether it is among known ones."""
     near = np.isin(known[:, 0], ids[:, 0])
@@ -297,6 +361,4 @@ def _sorted(rows: Detections, slice_s: float) -> tuple[Ints, Ints]:
 
 def sensor_codes(words: Sequence[str]) -> Ints:
     """The codes of sensors' names, as `Tracker` takes them in `looks`."""
-    from truceline.fuse.detections import codes
-
     return codes(pa.array(words, pa.string()))

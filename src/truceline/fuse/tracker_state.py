@@ -26,54 +26,38 @@ class Segment(NamedTuple):
     before: t.Live | None
 
 
-def fresh() -> t.Live:
-    """No tracks."""
-    keys = np.full((_LEAST_SLOTS, t.TRACK_KEYS), -1, np.int64)
-    clock = np.array([-np.inf, -np.inf, 2_000.0])
+def _empty(slots: int, identities: int) -> t.Live:
     return t.Live(
-        np.empty((_LEAST_SLOTS, mo.STATE)),
-        keys,
-        np.zeros(_LEAST_SLOTS, np.int64),
-        np.zeros(_LEAST_SLOTS, np.int64),
-        np.zeros(7, np.int64),
-        clock,
-        np.zeros((_LEAST_SLOTS, 3), np.int64),
+        np.empty((slots, mo.STATE)),
+        np.empty((slots, t.TRACK_KEYS), np.int64),
+        np.empty(slots, np.int64),
+        np.zeros(6, np.int64),
+        np.array([-np.inf, -np.inf, 2_000.0, 1e-9]),
+        np.zeros((identities, 3), np.int64),
     )
 
 
-def fitting(live: t.Live, rows: int, named: int) -> t.Live:
-    """The same with room for a track of every row, and for the identities of `named` of them."""
-    counts = live.counts
-    used, free = int(counts[t.USED]), int(counts[t.FREE])
-    need = used + max(rows - free, 0)
-    if need > len(live.states):
-        size = max(need, 2 * len(live.states))
-        grown = (np.empty((size, mo.STATE)), np.full((size, t.TRACK_KEYS), -1, np.int64))
-        lists = np.zeros(size, np.int64), np.zeros(size, np.int64)
-        for new, old in zip((*grown, *lists), live[:4], strict=True):
-            new[: len(old)] = old
-        live = t.Live(*grown, *lists, *live[4:])
-    if 2 * (int(counts[t.NAMED]) + named) > len(live.identities):
-        # those of tracks that ended are dropped, then there may be room enough
-        size = 256
-        while size < 4 * (int(counts[t.LIVE]) + named):
-            size *= 2
-        larger = np.zeros((size, 3), np.int64)
-        counts[t.NAMED] = t.rehash(live.identities, live.keys, larger)
-        live = live._replace(identities=larger)
-    return live
+def fresh() -> t.Live:
+    """No tracks."""
+    return _empty(_LEAST_SLOTS, _LEAST_SLOTS)
 
 
-def copied(live: t.Live) -> t.Live:
-    """A copy with the slots in use only."""
-    used = max(int(live.counts[t.USED]), 1)
-    n, free = int(live.counts[t.LIVE]), int(live.counts[t.FREE])
-    order, stack = np.zeros(used, np.int64), np.zeros(used, np.int64)
-    order[:n], stack[:free] = live.order[:n], live.free[:free]
-    return t.Live(
-        live.states[:used].copy(), live.keys[:used].copy(), order, stack,
-        live.counts.copy(), live.clock.copy(), live.identities.copy(),
-    )  # fmt: skip
+def compact(live: t.Live, rows: int, named: int) -> t.Live:
+    """A copy without holes, with room for a track of every row, and for the identities of `named` of them."""
+    n, identities = int(live.counts[t.LIVE]), _LEAST_SLOTS
+    while identities < 4 * (int(live.counts[t.NAMED]) + named):
+        identities *= 2
+    out = _empty(max(n + n // 2 + 2 * rows, _LEAST_SLOTS), identities)
+    out.counts[:], out.clock[:] = live.counts, live.clock
+    t.compacted(live, out)
+    return out
+
+
+def fits(live: t.Live, rows: int, named: int) -> bool:
+    """Whether there is room for a track of every row, and for the identities of `named` of them."""
+    return int(live.counts[t.USED]) + rows <= len(live.states) and 2 * (int(live.counts[t.NAMED]) + named) <= len(
+        live.identities
+    )
 
 
 class Settled(NamedTuple):
@@ -96,7 +80,7 @@ class Settling:
     def __init__(self) -> None:
         self.head_s = self.newest_s = -np.inf
         self.segments: list[Segment] = []
-        self.held = _Rows.empty(0)
+        self.held = Rows.empty(0)
         # of serials from `base` on: whether they were confirmed (1) or came to nothing (2), and their ids
         self.base = 0
         self.fate, self.names = np.zeros(0, np.int64), np.zeros((0, 2), np.int64)
@@ -122,6 +106,8 @@ class Settling:
         for segment in done:
             settle.decide(segment.events, segment.serials, self.base, self.fate, self.names)
             rare = segment.events[segment.events[:, 0] > t.END]
+            if not len(rare):
+                continue
             what, serial = rare[:, 0], rare[:, 1]
             of_two = what == t.MERGE
             merged.append(np.column_stack([self._ids(serial[of_two]), self._ids(rare[of_two, 2])]))
@@ -130,7 +116,7 @@ class Settling:
             other = ~of_two & ~split
             odd.append(np.column_stack([what[other], self._ids(serial[other]), segment.keys[rare[other, 3], :2]]))
         rows = len(self.held.at_s) + sum(len(s.values) for s in done)
-        out, held, gone = _Rows.empty(rows), _Rows.empty(rows), np.empty((rows, 2), np.int64)
+        out, held, gone = Rows.empty(rows), Rows.empty(rows), np.empty((rows, 2), np.int64)
         filled = np.zeros(3, np.int64)
         before = self.held
         arrays = (self.base, self.fate, *out, *held, gone, filled)
@@ -167,7 +153,7 @@ class Settling:
         return self.names[serials - self.base]
 
 
-class _Rows(NamedTuple):
+class Rows(NamedTuple):
     """Rows with their tracks."""
 
     serials: Ints
@@ -176,12 +162,13 @@ class _Rows(NamedTuple):
     points: Floats
 
     @staticmethod
-    def empty(rows: int) -> "_Rows":
+    def empty(rows: int) -> "Rows":
         """Room for so many."""
-        return _Rows(
+        return Rows(
             np.empty((rows, 3), np.int64), np.empty((rows, g.KEYS), np.int64), np.empty(rows), np.empty((rows, t.POINT))
         )
 
-    def first(self, rows: int, copy: bool = False) -> "_Rows":
+    def first(self, rows: int, copy: bool = False) -> "Rows":
         """The first rows; copied where the rest shall be let go."""
-        return _Rows(*(array[:rows].copy() if copy else array[:rows] for array in self))
+        some = [array[:rows].copy() if copy else array[:rows] for array in self]
+        return Rows._make(some)

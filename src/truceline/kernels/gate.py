@@ -96,11 +96,12 @@ def near(east, north, reach_m, cell_m, start, order, places, found):  # type: ig
             slot = _slot(ie, i_n, mask)
             for at in range(start[slot], start[slot + 1]):
                 de, dn = places[at, 0] - east, places[at, 1] - north
-                if de * de + dn * dn <= reach2:
-                    # two cells may share a slot
-                    if np.floor(places[at, 0] / cell_m) == ie and np.floor(places[at, 1] / cell_m) == i_n:
-                        found[count] = order[at]
-                        count += 1
+                if de * de + dn * dn > reach2:
+                    continue
+                # two cells may share a slot
+                if np.floor(places[at, 0] / cell_m) == ie and np.floor(places[at, 1] / cell_m) == i_n:
+                    found[count] = order[at]
+                    count += 1
     return count
 
 

@@ -18,8 +18,9 @@ BOTH = 2  # 14: mean and covariance of both models together
 STEADY = 16  # 14
 MANOEUVRING = 30  # 14
 ALT = 44  # altitude, climb, their variances and covariance (3), time of it; NaN: unknown
-BORN, SCORE, IDENTIFIED, BESIDE_SINCE = 50, 51, 52, 53
-STATE = 54
+# of its score: log odds of an object against chance; log chance of the looks it missed
+BORN, SCORE, IDENTIFIED, BESIDE_SINCE, MISSED = 50, 51, 52, 53, 54
+STATE = 55
 _SPARE = ALT  # beyond the models, in the room for a row
 WORK = ALT + 14
 _LOG_2_PI = float(np.log(2.0 * np.pi))
@@ -170,7 +171,7 @@ def _update_speed(s, b, ve, vn, variance):  # type: ignore[no-untyped-def]
     k0e, k0n = a_ee * i_ee + a_en * i_en, a_ee * i_en + a_en * i_nn
     k1e, k1n = a_ne * i_ee + a_nn * i_en, a_ne * i_en + a_nn * i_nn
     k2e, k2n = v_ee * i_ee + v_en * i_en, v_ee * i_en + v_en * i_nn
-    k3e, k3n = v_en * i_ee + v_nn * i_en, v_en * i_en + v_nn * i_nn
+    k3n = v_en * i_en + v_nn * i_nn
     s[b + 4] -= k0e * a_ee + k0n * a_en
     s[b + 5] -= k0e * a_ne + k0n * a_nn
     s[b + 6] -= k1e * a_ne + k1n * a_nn
@@ -277,15 +278,17 @@ def begin(states, i, at, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance, speed_s
     states[i, BOTH + 2], states[i, BOTH + 3] = (ve, vn) if known else (0.0, 0.0)
     states[i, BOTH + 11], states[i, BOTH + 12], states[i, BOTH + 13] = variance, 0.0, variance
     states[i, ALT] = np.nan
-    states[i, SCORE], states[i, IDENTIFIED], states[i, BESIDE_SINCE] = 0.0, -np.inf, np.nan
+    states[i, SCORE], states[i, IDENTIFIED], states[i, BESIDE_SINCE], states[i, MISSED] = 0.0, -np.inf, np.nan, 0.0
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)
 def again(states, i, at, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance, speed_sigma):  # type: ignore[no-untyped-def]
     """The state of an object that turned up where nobody expected it: its motion begins anew."""
     alt, born, identified, beside = states[i, ALT], states[i, BORN], states[i, IDENTIFIED], states[i, BESIDE_SINCE]
+    score = states[i, SCORE]
     begin(states, i, at, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance, speed_sigma)
     states[i, ALT], states[i, BORN], states[i, IDENTIFIED], states[i, BESIDE_SINCE] = alt, born, identified, beside
+    states[i, SCORE] = score
     for k in range(14):
         states[i, STEADY + k] = states[i, MANOEUVRING + k] = states[i, BOTH + k]
 
@@ -294,7 +297,7 @@ def again(states, i, at, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance, speed_s
 def altitude(states, i, at, alt, variance, climb_q, climb_sigma):  # type: ignore[no-untyped-def]
     """Take an altitude into account, in place: constant climb with white accelerations."""
     a = ALT
-    if not states[i, a] == states[i, a]:
+    if np.isnan(states[i, a]):
         states[i, a], states[i, a + 1], states[i, a + 2], states[i, a + 3], states[i, a + 4] = (
             alt,
             0.0,

@@ -1,6 +1,7 @@
 """Whether rows are in the order of the tracker, and where they can be cut."""
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from truceline.kernels.gate import AT, ID_0, ID_1, SENSOR
@@ -38,7 +39,7 @@ def in_order(values, keys, slice_s, head_s):  # type: ignore[no-untyped-def]
     return True
 
 
-def runs_before(values, slice_s, most):  # type: ignore[no-untyped-def]
+def runs_before(values: npt.NDArray[np.float64], slice_s: float, most: int) -> list[tuple[int, int]]:
     """(low, high) of runs of at most `most` rows, each of whole slices; a larger slice is a run by itself."""
     slices = np.floor(values[:, AT] / slice_s)
     starts = np.append(np.flatnonzero(np.diff(slices, prepend=np.nan)), len(values))

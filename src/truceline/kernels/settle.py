@@ -21,10 +21,10 @@ def decide(events, serials, base, fate, names):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)
-def sort_out(
+def sort_out(  # type: ignore[no-untyped-def]
     serials, keys, at_s, points, base, fate,
     out_serials, out_keys, out_at_s, out_points, held_serials, held_keys, held_at_s, held_points, gone, filled,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Copy rows to `out` where their track was confirmed, to `held` where that is open, ids to `gone` otherwise.
 
     `filled` counts the three.

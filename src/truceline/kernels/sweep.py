@@ -6,6 +6,7 @@ from numba import njit
 from truceline.kernels import gate as g
 from truceline.kernels import motion as mo
 from truceline.kernels import tracks as t
+from truceline.kernels.pairing import group
 
 #: Two tracks are beside each other within this, squared sigmas of position and velocity: 1 % of one object's two
 #: tracks are farther apart (chi-square, 4 degrees).
@@ -43,13 +44,6 @@ def silence(states, marks, slot, at, parameters, sensors, before):  # type: igno
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)
-def _drop(live, slot):  # type: ignore[no-untyped-def]
-    live.keys[slot, t.SERIAL] = -1
-    live.free[live.counts[t.FREE]] = slot
-    live.counts[t.FREE] += 1
-
-
-@njit(cache=True, error_model="numpy", _nrt=False)
 def _sweep(live, at, parameters, sensors, settings, events):  # type: ignore[no-untyped-def]
     """End the tracks that were silent for too long."""
     kept = 0
@@ -58,10 +52,12 @@ def _sweep(live, at, parameters, sensors, settings, events):  # type: ignore[no-
         confirmed = live.keys[slot, t.STATUS] == t.CONFIRMED
         least = settings[t.GONE_LOG if confirmed else t.GONE_TENTATIVE_LOG]
         if live.keys[slot, t.HITS] == 1:
-            least = -2.2
-        if silence(live.states, live.keys, slot, at, parameters, sensors, True) <= least:
+            least = settings[t.GONE_FIRST_LOG]
+        missed = silence(live.states, live.keys, slot, at, parameters, sensors, True)
+        live.states[slot, mo.MISSED] = missed
+        if missed <= least:
             t.tell(live, events, t.END, live.keys[slot, t.SERIAL], live.keys[slot, t.STATUS], -1)
-            _drop(live, slot)
+            live.keys[slot, t.SERIAL] = -1
         else:
             live.order[kept] = slot
             kept += 1
@@ -143,7 +139,7 @@ def _merge(live, at, parameters, settings, c, events):  # type: ignore[no-untype
         slot = live.order[r]
         own = x < count and slots[x] == slot
         if own and gone[x]:
-            _drop(live, slot)
+            live.keys[slot, t.SERIAL] = -1
         else:
             live.order[kept] = slot
             kept += 1
@@ -215,7 +211,7 @@ def advance(live, values, keys, parameters, sensors, settings, serials, points, 
             and np.floor(values[high, g.AT] / settings[t.SLICE_S]) == slice_
         ):
             high += 1
-        t.group(live, low, high, values, keys, parameters, settings, c, work, serials, points, events)
+        group(live, low, high, values, keys, parameters, settings, c, work, serials, points, events)
         low = high
     return live.counts[t.EVENTS]
 

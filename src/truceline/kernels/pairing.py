@@ -1,0 +1,259 @@
+"""One group of detections: to whom they go. By name, then by least total distance, and the rest begin tracks."""
+
+import numpy as np
+from numba import njit
+
+from truceline.kernels import gate as g
+from truceline.kernels import motion as mo
+from truceline.kernels.assign import assign
+from truceline.kernels.tracks import (
+    CELL,
+    CLUTTER,
+    CONFIRMED,
+    ELSEWHERE,
+    GATE,
+    GROUP,
+    GROUPS,
+    KIND,
+    LIVE,
+    SERIAL,
+    STATUS,
+    TENTATIVE,
+    bearer,
+    begin_all,
+    can_be,
+    take,
+    tell,
+)
+
+#: Sigmas allowed on both ends of "fast enough" to have got there.
+_SLACK_SIGMAS = 4.0
+#: What velocity and altitude may add to the gate, squared sigmas: 0.1 % of true pairs (chi-square, 3 degrees).
+_REST_MOST = 16.0
+#: A begun track within this of a track that took another detection of the group may have split from it, sigmas.
+_SPLIT = 3.0
+#: The density of chance detections is learned: as sluggishly as from so many, and never thought less than one in ten
+#: thousand square kilometres, per square metre.
+_WEIGHT = 50.0
+_CLUTTER_LEAST = 1e-10
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def _named(  # type: ignore[no-untyped-def]
+    live,
+    states,
+    marks,
+    now,
+    low,
+    high,
+    values,
+    keys,
+    parameters,
+    settings,
+    log_clutter,
+    c,
+    p,
+    work,
+    rows,
+    bears,
+    serials,
+    points,
+    events,
+):  # fmt: skip
+    """Hand detections of a group to the tracks that carry their identity; the others go to `rows`, how many.
+
+    `bears` says of each of those whether it may carry its identity: False where another track does, elsewhere.
+    """
+    m = 0
+    for d in range(low, high):
+        free = True
+        identity = keys[d, g.IDENTITY]
+        if identity != 0:
+            slot = bearer(live, identity)
+            if slot >= 0:
+                kind = marks[slot, KIND]
+                dt = values[d, g.AT] - states[slot, mo.AT]
+                mo.coefficients(dt, kind, parameters, c)
+                mo.expected(states, slot, c, p)
+                position, _ = g.apart(p, states, slot, mo.ALT, values, d, 0.0)
+                de, dn = values[d, g.EAST] - states[slot, mo.BOTH], values[d, g.NORTH] - states[slot, mo.BOTH + 1]
+                error = np.sqrt(
+                    states[slot, mo.BOTH + 4] + states[slot, mo.BOTH + 6] + values[d, g.VAR_E] + values[d, g.VAR_N]
+                )
+                farthest = parameters[kind, mo.SPEED_MOST] * (abs(dt) + _SLACK_SIGMAS * values[d, g.AT_SIGMA])
+                if np.sqrt(de * de + dn * dn) <= farthest + _SLACK_SIGMAS * error:
+                    take(
+                        live, states, marks, now, slot, d, values, keys, parameters, settings, log_clutter, c, work,
+                        position, serials, points, events,
+                    )  # fmt: skip
+                    continue
+                tell(live, events, ELSEWHERE, marks[slot, SERIAL], -1, d)
+                free = False
+        rows[m], bears[m] = d, free
+        m += 1
+    return m
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def _edges(  # type: ignore[no-untyped-def]
+    states, marks, order, n, now, status, at, widest, values, keys, rows, taken, parameters, sigmas, cell_m,
+    grid_start, grid_order, places, c, p, found, progress, slots, start, column, cost,
+):  # fmt: skip
+    """Go on with the pairs of tracks of a status with detections not taken yet, until all or no room; their reaches.
+
+    `progress`: tracks gone through, rows written (`slots`, `start`), edges written (`column`, `cost`), looks.
+    """
+    index, r, e, reaches = progress[0], progress[1], progress[2], 0.0
+    gate2, room = sigmas * sigmas, len(column)
+    while index < n:
+        slot = order[index]
+        if marks[slot, STATUS] == status and marks[slot, GROUP] != now:
+            dt = at - states[slot, mo.AT]
+            kind = marks[slot, KIND]
+            mo.coefficients(dt, kind, parameters, c)
+            mo.expected(states, slot, c, p)
+            half = (p[4] - p[6]) / 2
+            spread = (p[4] + p[6]) / 2 + np.sqrt(half * half + p[5] * p[5]) + widest
+            error = states[slot, mo.BOTH + 4] + states[slot, mo.BOTH + 6] + widest
+            fast = parameters[kind, mo.SPEED_MOST] * abs(dt) + sigmas * np.sqrt(error)
+            reach = min(sigmas * np.sqrt(spread), fast)
+            near = g.near(p[0], p[1], reach, cell_m, grid_start, grid_order, places, found)
+            if e + near > room:
+                break
+            progress[3] += 1
+            reaches += reach
+            for f in range(near):
+                j = found[f]
+                d = rows[j]
+                if taken[j] or not can_be(marks, slot, keys, d):
+                    continue
+                position, rest = g.apart(p, states, slot, mo.ALT, values, d, values[d, g.AT] - at)
+                if position <= gate2 and rest <= _REST_MOST:
+                    column[e], cost[e] = j, np.sqrt(position + rest)
+                    e += 1
+            if e > start[r]:
+                slots[r] = slot
+                r += 1
+                start[r] = e
+        index += 1
+    progress[0], progress[1], progress[2] = index, r, e
+    return reaches
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def _take_all(  # type: ignore[no-untyped-def]
+    live, states, marks, now, r, slots, match, start, column, cost, rows, values, keys, parameters, settings,
+    log_clutter, c, work, serials, points, events,
+):  # fmt: skip
+    """Each track of a pairing goes on with what it got."""
+    for row in range(r):
+        if match[row] >= 0:
+            own = 0.0
+            for x in range(start[row], start[row + 1]):
+                if column[x] == match[row]:
+                    own = cost[x]
+            take(
+                live, states, marks, now, slots[row], rows[match[row]], values, keys, parameters, settings,
+                log_clutter, c, work, own * own, serials, points, events,
+            )  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy")
+def _paired(  # type: ignore[no-untyped-def]
+    live, states, marks, now, status, values, keys, rows, taken, widest, density, parameters, settings, cell_m,
+    grid_start, grid_order, places, c, p, found, work, parent, serials, points, events,
+):  # fmt: skip
+    """Pair the tracks of a status with detections not taken yet; the mean reach of their looks, or -1."""
+    n, m = live.counts[LIVE], len(rows)
+    slots, start = np.empty(n, np.int64), np.zeros(n + 1, np.int64)
+    column, cost = np.empty(2 * m + 16, np.int64), np.empty(2 * m + 16)
+    progress, reaches, sigmas = np.zeros(4, np.int64), 0.0, settings[GATE]
+    while True:
+        reaches += _edges(
+            states, marks, live.order, n, now, status, values[rows[0], g.AT], widest, values, keys, rows, taken,
+            parameters, sigmas, cell_m, grid_start, grid_order, places, c, p, found, progress, slots, start, column,
+            cost,
+        )  # fmt: skip
+        if progress[0] == n:
+            break
+        column = np.concatenate((column, np.empty(len(column), np.int64)))
+        cost = np.concatenate((cost, np.empty(len(cost))))
+    r = progress[1]
+    match = assign(start[: r + 1], column, cost, sigmas, m)
+    for row in range(r):
+        if match[row] >= 0:
+            taken[match[row]] = True
+    if status == CONFIRMED:
+        nearest = np.full(m, _SPLIT)
+        for row in range(r):
+            if match[row] >= 0:
+                for x in range(start[row], start[row + 1]):
+                    j = column[x]
+                    if not taken[j] and cost[x] < nearest[j]:
+                        nearest[j], parent[j] = cost[x], marks[slots[row], SERIAL]
+    if status == CONFIRMED:
+        left = m - np.sum(taken)
+        density = density * left / m
+        live.clock[CLUTTER] = max((m * density + _WEIGHT * live.clock[CLUTTER]) / (m + _WEIGHT), _CLUTTER_LEAST)
+    _take_all(
+        live, states, marks, now, r, slots, match, start, column, cost, rows, values, keys, parameters, settings,
+        np.log(live.clock[CLUTTER]), c, work, serials, points, events,
+    )  # fmt: skip
+    return reaches / progress[3] if progress[3] else -1.0
+
+
+@njit(cache=True, error_model="numpy")
+def group(live, low, high, values, keys, parameters, settings, c, work, serials, points, events):  # type: ignore[no-untyped-def]
+    """Take in what one sensor saw in one slice: rows low to high."""
+    states, marks = live.states, live.keys
+    live.counts[GROUPS] += 1
+    now = live.counts[GROUPS]
+    p = np.empty(14)
+    rows, bears = np.empty(high - low, np.int64), np.empty(high - low, np.bool_)
+    m = _named(
+        live,
+        states,
+        marks,
+        now,
+        low,
+        high,
+        values,
+        keys,
+        parameters,
+        settings,
+        np.log(live.clock[CLUTTER]),
+        c,
+        p,
+        work,
+        rows,
+        bears,
+        serials,
+        points,
+        events,
+    )
+    if m == 0:
+        return
+    rows = rows[:m]
+    widest = 0.0
+    for k in range(m):
+        d = rows[k]
+        half = (values[d, g.VAR_E] - values[d, g.VAR_N]) / 2
+        late = values[d, g.AT_SIGMA] * values[d, g.AT_SIGMA] * 62_500.0  # of whatever flies 250 m/s
+        across = np.sqrt(half * half + values[d, g.COV_EN] * values[d, g.COV_EN])
+        widest = max(widest, (values[d, g.VAR_E] + values[d, g.VAR_N]) / 2 + across + late)
+    cell_m = live.clock[CELL]
+    grid_start, grid_order, places, density = g.hashed(values, rows, cell_m)
+    taken, parent, found = np.zeros(m, np.bool_), np.full(m, -1, np.int64), np.empty(m, np.int64)
+    reach = 0.0
+    for status in (CONFIRMED, TENTATIVE):
+        looked = _paired(
+            live, states, marks, now, status, values, keys, rows, taken, widest, density, parameters, settings, cell_m,
+            grid_start, grid_order, places, c, p, found, work, parent, serials, points, events,
+        )  # fmt: skip
+        reach = max(reach, looked)
+    # Of the next group: its own would need another pass over all tracks. As wide as two cells a look, or wider
+    # where detections are so few that most cells are empty.
+    mean = density * cell_m * cell_m
+    wanted = cell_m * 1.5 if mean < 0.7 else max(2.0 * reach, cell_m / 1.5) if mean > 3.0 else cell_m
+    live.clock[CELL] = min(max(wanted, 50.0), 50_000.0)
+    begin_all(live, states, marks, rows, taken, parent, bears, values, keys, parameters, serials, points, events)
