@@ -35,10 +35,10 @@ Row = dict[str, Any]
 
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., tuple[list[Row], list[Row]]]:
-    def read(*lines: str, name: str = "a.csv", **source: Any) -> tuple[list[Row], list[Row]]:
+    def read(*lines: str, name: str = "a.csv", **how: Any) -> tuple[list[Row], list[Row]]:
         path = tmp_path / name
         path.write_text("\n".join(lines) + "\n")
-        return rows(path, **source)
+        return rows(path, **how)
 
     return read
 
@@ -366,10 +366,39 @@ class TestStates:
         assert snapshot(T) == snapshot(T)
         assert snapshot(T) != snapshot(T + 1)
 
-    def test_a_position_that_a_network_repeats_keeps_its_time(self, read):
+    def test_a_position_that_a_network_repeats_is_one_fix_at_its_time(self, read):
         header = "timestamp,icao24,latitude,longitude,last_position"
         accepted, _ = read(header, *(f"{T + n}000,4b1814,46.45,30.75,{T}250" for n in range(3)))
         assert {row["at"] for row in accepted} == {AT + timedelta(milliseconds=250)}
+        assert [row["kind"] for row in accepted] == ["fix", "status", "status"]
+        assert [row["adsb_repeated"] for row in accepted] == [False, True, True]
+
+    def test_who_moves_is_not_where_he_was(self, read):
+        """Without the time of the position: the same digits again, at 300 knots. Who stands may say them again."""
+        header = "timestamp,icao24,latitude,longitude,groundspeed"
+        lines = [
+            f"{T + n}000,{who},46.45,30.75,{knots}" for n in range(3) for who, knots in (("4b1814", 300), ("4b1815", 0))
+        ]
+        accepted, _ = read(header, *lines)
+        assert [row["kind"] for row in accepted] == ["fix", "fix", "status", "fix", "status", "fix"]
+        assert read(header, *lines, chunk_bytes=20)[0] == accepted
+
+    @settings(deadline=None, max_examples=30)
+    @given(data=st.data(), chunk_bytes=st.integers(1, 200))
+    def test_repeats_are_those_that_a_plain_reading_finds(self, data, chunk_bytes, tmp_path_factory):
+        few = st.integers(0, 2)
+        drawn = data.draw(st.lists(st.tuples(few, few, few, st.sampled_from([0, 9, 11])), max_size=30))
+        lines = [f"{T + second},4b181{who},46.4{place},30.75,{knots}" for who, place, second, knots in drawn]
+        path = tmp_path_factory.mktemp("repeats") / "s.csv"
+        path.write_text("\n".join(["timestamp,icao24,latitude,longitude,groundspeed", *lines]) + "\n")
+        last: dict[int, tuple[int, int]] = {}
+        wanted = []
+        for who, place, second, knots in drawn:
+            here, at_s = last.get(who, (None, None))
+            wanted.append(here == place and (at_s == second or knots * KNOT > 5))
+            last[who] = place, second
+        if drawn:
+            assert [row["adsb_repeated"] for row in rows(path, chunk_bytes=chunk_bytes)[0]] == wanted
 
     def test_a_parquet_file_is_a_table_too(self, tmp_path):
         path = tmp_path / "s.parquet"
@@ -512,12 +541,13 @@ class TestRealTraffic:
             if wanted.get("altitude") is not None:
                 assert row["alt_m"] == pytest.approx(wanted["altitude"] * FOOT, rel=1e-6)
 
-    def test_two_hours_of_213_aircraft_are_fixes(self, realdata):
+    def test_two_hours_of_213_aircraft_are_fixes_but_for_the_positions_that_are_repeated(self, realdata):
+        """One row of nine tells the last position again although the aircraft moves: the network had no newer one."""
         path = realdata / "adsb" / "traffic" / "collections" / "quickstart.json.gz"
         batches = feeds.read(Source(id="s", feed="adsb", paths=[]), path.parent, str(path), RECEIVED_AT)
         table = pa.concat_tables([batch.observations.select(["kind", "identity", "at", "lon"]) for batch in batches])
         assert table.num_rows == 284_505
-        assert set(table["kind"].to_pylist()) == {"fix"}
+        assert Counter(table["kind"].to_pylist()) == {"fix": 252_940, "status": 31_565}
         assert len(set(table["identity"].to_pylist())) == 213
         assert table["at"].null_count == table["lon"].null_count == 0
 
@@ -535,5 +565,6 @@ class TestRealTraffic:
             told = json.loads(gzip.decompress(path.read_bytes()))
             assert (len(accepted), rejected) == (len(told), [])
             places = sum(row.get("latitude") is not None for row in told)
-            assert sum(row["kind"] == "fix" for row in accepted) == places
+            assert sum(row["lon"] is not None for row in accepted) == places
+            assert sum(row["kind"] == "fix" or bool(row["adsb_repeated"]) for row in accepted) == places
         assert refused == ["fuelflow_a320.json.gz"]

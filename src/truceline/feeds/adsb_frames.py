@@ -215,6 +215,7 @@ class Aircraft:
             "adsb_airspeed_mps": nullable((numbers[:, modes.AIRSPEED] * KNOT_MPS).astype(np.float32)),
             "adsb_nacp": _whole(np.where(is_position, nacp, wholes[:, modes.NACP])),
             "adsb_pair_record": pa.array(np.where(others < 0, 0, others), mask=others < 0),
+            "adsb_repeated": pa.nulls(len(lon), pa.bool_()),
             "adsb_registers": registers["names"],
             **{f"adsb_{name}": nullable(registers[name].astype(np.float32)) for name in
                ("selected_alt_m", "roll_deg", "tas_mps", "ias_mps", "mach")},

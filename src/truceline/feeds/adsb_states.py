@@ -63,6 +63,9 @@ MOST: Final = {
 REQUIRED = ("address", "lon", "lat")
 METRIC = ("velocity", "vertrate", "baroaltitude")
 
+#: Who moves at this speed is elsewhere a second later, by more than the last digit of a position.
+REPEATED_MPS = 5.0
+
 #: What the elements of OpenSky's `states` are.
 STATE_COLUMNS = ("icao24", "callsign", "origin_country", "time_position", "last_contact", "longitude", "latitude",
                  "baro_altitude", "on_ground", "velocity", "true_track", "vertical_rate", "sensors", "geo_altitude",
@@ -108,6 +111,9 @@ class States:
 
     def __init__(self, source: Source, metric: bool | None = None, snapshot_us: int = NONE) -> None:
         self.source, self.metric, self.snapshot_us = source, metric, snapshot_us
+        self._last: dict[
+            str | None, tuple[float, float, int]
+        ] = {}  # of each aircraft: its last row's position and time
 
     def columns(self, text: Mapping[str, pa.Array], faults: Faults) -> dict[str, Any]:
         """The observation's columns of some records."""
@@ -123,14 +129,14 @@ class States:
         nacp = said.number("nacp")
         sigma = np.where(np.isnan(nacp), UNSTATED_M, epu_sigma_m(np.where(np.isnan(nacp), -1, nacp).astype(np.int64)))
         sigma = np.where(placed, np.where(np.isnan(sigma), UNSTATED_M, sigma), np.nan).astype(np.float32)
+        identity, speed = said.identity(), said.number("speed")
         altitude, geo_altitude = said.number("altitude"), said.number("geo_altitude")
         course = np.mod(said.number("course"), 360.0)
         category = said.category()
         on_ground = said.flags("on_ground")
         on_ground = np.where(said.grounded, 1, on_ground)
         nothing, empty = pa.nulls(rows, pa.float32()), pa.nulls(rows, pa.string())
-        return {
-            "kind": pc.if_else(pa.array(placed), "fix", "status"),
+        out: dict[str, Any] = {
             "what": values.taken([term(one) for one in category[0]], pa.string(), category[1]),
             "at": moments(at_us),
             "at_sigma_s": pa.array(np.full(rows, LAG_SIGMA_S, np.float32), mask=at_us == NONE),
@@ -140,9 +146,9 @@ class States:
             "major_m": nullable(sigma),
             "minor_m": nullable(sigma),
             "tilt_deg": nullable(np.where(placed, 0.0, np.nan).astype(np.float32)),
-            "speed_mps": nullable(said.number("speed").astype(np.float32)),
+            "speed_mps": nullable(speed.astype(np.float32)),
             "course_deg": nullable(course.astype(np.float32)),
-            "identity": said.identity(),
+            "identity": identity,
             "adsb_format": pa.nulls(rows, pa.int32()),
             "adsb_type": pa.nulls(rows, pa.int32()),
             "adsb_address_checked": pa.nulls(rows, pa.bool_()),
@@ -157,10 +163,44 @@ class States:
             "adsb_airspeed_mps": nothing,
             "adsb_nacp": pa.array(np.nan_to_num(nacp).astype(np.int32), mask=np.isnan(nacp)),
             "adsb_pair_record": pa.nulls(rows, pa.int64()),
+            "adsb_repeated": None,
             "adsb_registers": empty,
             **{f"adsb_{name}": nothing for name in ("selected_alt_m", "roll_deg", "tas_mps", "ias_mps", "mach")},
             UNTIMED: ~own_time,
         }
+        use = np.flatnonzero(placed & faults.good)
+        repeated = np.zeros(rows, np.bool_)
+        repeated[use] = self._repeated(identity.take(pa.array(use)), lon[use], lat[use], at_us[use], speed[use])
+        out["adsb_repeated"] = pa.array(repeated, mask=~placed)
+        return out | {"kind": pc.if_else(pa.array(placed & ~repeated), "fix", "status")}
+
+    def _repeated(
+        self, identity: pa.Array, lon: Array, lat: Array, at_us: Whole, speed_mps: Array
+    ) -> npt.NDArray[np.bool_]:
+        """Which of some rows tell their aircraft's last position again, to the digit, although the aircraft moves.
+
+        Networks fill a table's seconds with the last position they have. The same measurement twice, or one measured
+        earlier than its row says, is no fix.
+        """
+        if not len(lon):
+            return np.zeros(0, np.bool_)
+        coded = identity.dictionary_encode(null_encoding="encode")
+        codes, names = coded.indices.to_numpy().astype(np.int64), coded.dictionary.to_pylist()
+        order = np.argsort(codes, kind="stable")
+        x, y, at, code = lon[order], lat[order], at_us[order], codes[order]
+        first = np.flatnonzero(np.append(True, code[1:] != code[:-1]))
+        before = [np.append(column[:1], column[:-1]) for column in (x, y, at)]
+        for place in first.tolist():
+            known = self._last.get(names[code[place]], (np.nan, np.nan, NONE))
+            for column, value in zip(before, known, strict=True):
+                column[place] = value
+        last = np.append(first[1:], len(code)) - 1
+        for place in last.tolist():
+            self._last[names[code[place]]] = (float(x[place]), float(y[place]), int(at[place]))
+        moves = speed_mps[order] > REPEATED_MPS
+        out = np.zeros(len(code), np.bool_)
+        out[order] = (x == before[0]) & (y == before[1]) & ((at == before[2]) | moves)
+        return out
 
     def _times(self, said: "_Said", placed: npt.NDArray[np.bool_], faults: Faults) -> tuple[Whole, npt.NDArray[Any]]:
         """When the position was measured, else when the aircraft was heard; and whether the record itself says it."""
