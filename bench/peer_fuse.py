@@ -91,7 +91,7 @@ def state(observations: pd.DataFrame, theatre: Theatre) -> tuple[pd.DataFrame, S
     table = table.iloc[order].reset_index(drop=True)
     table["stream"] = table["what"].map({w: STREAMS.index(stream(w)) for w in table["what"].unique()})
     lon, lat = (table[c].to_numpy(np.float64) for c in ("lon", "lat"))
-    e, n = theatre.local(lon, lat)
+    e, n = (np.round(metres, 4) + 0.0 for metres in theatre.local(lon, lat))  # no last bits of the projection
     major = table["major_m"].to_numpy(np.float64, na_value=np.nan)
     minor = table["minor_m"].to_numpy(np.float64, na_value=np.nan)
     major = np.maximum(np.where(np.isnan(major), assumed.POSITION_SIGMA_M, major), assumed.LEAST_SIGMA_M)

@@ -113,9 +113,14 @@ def _index(words: list[str], word: str) -> int:
     return words.index(word) if word in words else -2
 
 
+#: Decimals of a metre in fusing: a projection's last bits must not say on which side of a cell's edge a village on
+#: the frame's own meridian lies.
+_PLACES = 4
+
+
 def _where(table: pa.Table, frame: Frame) -> tuple[Array, Array, Array, Array, Array]:
     lon, lat = to_numpy(table["lon"]), to_numpy(table["lat"])
-    east, north = frame.to_local(lon, lat)
+    east, north = (np.round(metres, _PLACES) + 0.0 for metres in frame.to_local(lon, lat))
     major, minor, tilt = (to_numpy(table[c]).astype(np.float64) for c in ("major_m", "minor_m", "tilt_deg"))
     major = np.maximum(np.where(np.isnan(major), POSITION_SIGMA_M, major), LEAST_SIGMA_M)
     minor = np.maximum(np.where(np.isnan(minor), major, minor), LEAST_SIGMA_M)
