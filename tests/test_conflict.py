@@ -257,6 +257,16 @@ def test_heat_that_stays_on_one_spot_and_nowhere_round_it_is_a_tip_not_a_front(b
     assert found.factors["steady heat"][months_in].mean() < -0.5
 
 
+def test_a_town_that_is_shelled_for_months_is_not_taken_for_a_tip(background, rng):
+    """Every day within a kilometre and a half of one place: it burns beside the spot as well."""
+    peace = detections(rng, 2023)
+    town = at_a_place(*FRONT, np.arange(day("2023-04-01"), day("2023-10-01")), rng, 1.5)
+    found = judged(background, together(peace, town), a_line(background.grid))
+    of_it = np.arange(len(peace[0]), len(peace[0]) + len(town[0]))
+    assert found.settled[of_it].mean() > 0.7
+    assert np.median(found.factors["steady heat"][of_it]) > -0.5
+
+
 def test_places_and_times_that_are_missing_get_no_answer_and_change_no_other(background, rng):
     (lon, lat, days), _ = year(rng)
     line = a_line(background.grid)

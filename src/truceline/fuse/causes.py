@@ -9,15 +9,20 @@ Fire power, confidence, scan angle and size have no part in this: near the line 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from datetime import date
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from truceline.frame import Frame
 from truceline.fuse.activity import ASSUMED, Assumed, Found, Scene, Stage, odds, online, settled
 from truceline.fuse.background import PERIOD_DAYS, Background, Grid, fires_of
 from truceline.fuse.signs import Reports, heat, hours, reported, stays
 from truceline.kernels.activity import Chain, Quiet, chain, share
+
+if TYPE_CHECKING:
+    from truceline.line import Line
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -72,6 +77,19 @@ def lines(grid: Grid, days: Sequence[int], km: Callable[[int, Floats, Floats], n
     each = [np.abs(np.asarray(km(i, lon, lat), np.float64)).reshape(grid.rows, grid.columns) for i in range(len(days))]
     table = np.stack(each) if each else np.zeros((0, grid.rows, grid.columns))
     return Lines(grid, np.array(days, np.int64), np.where(np.isnan(table), np.inf, table))
+
+
+def dated_lines(grid: Grid, line: "Line", frame: Frame, days: Mapping[int, int] | None = None) -> Lines:
+    """Distances from a mission's lines; `days` chooses some of them and says from when each holds, ascending."""
+    chosen = {i: (one.day - date(1970, 1, 1)).days for i, one in enumerate(line.lines)} if days is None else days
+    of = list(chosen)
+
+    def km(i: int, lon: Floats, lat: Floats) -> Floats:
+        unknown = np.full(len(lon), np.nan)
+        found = line.lines[of[i]].against(*frame.to_local(lon, lat), unknown, unknown, unknown)
+        return np.abs(found["line_distance_m"]) / 1000.0
+
+    return lines(grid, list(chosen.values()), km)
 
 
 def dated_km(lines: Lines | None, lon: Floats, lat: Floats, at_s: Floats) -> Floats:
@@ -223,8 +241,8 @@ def _scene(background: Background, lon: Floats, lat: Floats, at_s: Floats, lines
     periods = int(day[-1] - first) // PERIOD_DAYS + 1
     seen = np.zeros(periods * PERIOD_DAYS, np.bool_)
     seen[day - first] = True
-    # version 0 is no line; a period has the line of its first day (or of the first day there is), so that online no line
-    # is known before its time
+    # version 0 is no line; a period has the line of its first day (or of the first day there is): online no line is
+    # known before its time
     line, line_km = np.zeros(periods, np.int64), np.full((1, background.grid.rows, background.grid.columns), np.inf)
     if lines is not None:
         starts = np.maximum(first + PERIOD_DAYS * np.arange(periods), day[0])

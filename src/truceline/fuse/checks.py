@@ -16,7 +16,7 @@ import numpy.typing as npt
 from truceline.frame import Frame
 from truceline.fuse.activity import ASSUMED, Assumed
 from truceline.fuse.background import Background, calendar_years, fires_of, seasons
-from truceline.fuse.causes import Judged, Lines, dated_km, judge, lines
+from truceline.fuse.causes import Judged, Lines, dated_km, dated_lines, judge
 from truceline.fuse.signs import Reports
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def against_excess(fires: Detections, judged: Judged, background: Background, no
 
 def distances(line: "Line", frame: Frame, background: Background) -> Lines:
     """The distances of the background's cells from the mission's lines."""
-    return _distances(line, frame, background, [_day(dated.day) for dated in line.lines])
+    return dated_lines(background.grid, line, frame)
 
 
 def laid_over(line: "Line", frame: Frame, background: Background, year: int) -> Lines:
@@ -208,20 +208,7 @@ def laid_over(line: "Line", frame: Frame, background: Background, year: int) -> 
     chosen = [i for i, y in enumerate(of) if y == busiest]
     days = [_day(line.lines[i].day) - moved + first for i in chosen]
     days[0] = first
-    return _distances(line, frame, background, days, chosen)
-
-
-def _distances(
-    line: "Line", frame: Frame, background: Background, days: Sequence[int], chosen: Sequence[int] | None = None
-) -> Lines:
-    of = range(len(line.lines)) if chosen is None else chosen
-
-    def km(i: int, lon: Floats, lat: Floats) -> Floats:
-        unknown = np.full(len(lon), np.nan)
-        found = line.lines[of[i]].against(*frame.to_local(lon, lat), unknown, unknown, unknown)
-        return np.abs(found["line_distance_m"]) / 1000.0
-
-    return lines(background.grid, days, km)
+    return dated_lines(background.grid, line, frame, dict(zip(chosen, days, strict=True)))
 
 
 def _day(date: Any) -> int:

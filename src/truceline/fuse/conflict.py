@@ -13,7 +13,7 @@ from truceline.frame import Frame
 from truceline.fuse.activity import ASSUMED, Assumed
 from truceline.fuse.assumptions import stream
 from truceline.fuse.background import Background, grid_over
-from truceline.fuse.causes import FACTORS, MODEL, NO_BACKGROUND, Judged, Lines, judge, lines
+from truceline.fuse.causes import FACTORS, MODEL, NO_BACKGROUND, Judged, Lines, dated_lines, judge
 from truceline.fuse.columns import Groups, coded
 from truceline.fuse.signs import Reports
 from truceline.fuse.tables import Conflict, stated_conflict
@@ -87,15 +87,7 @@ class FireModel:
         if self.line is None or not known.any():
             return None
         grid = self.background.grid if self.background is not None else grid_over(lon[known], lat[known])
-        dated = self.line.lines
-
-        def km(i: int, lon: Floats, lat: Floats) -> Floats:
-            unknown = np.full(len(lon), np.nan)
-            found = dated[i].against(*self.frame.to_local(lon, lat), unknown, unknown, unknown)
-            return np.abs(found["line_distance_m"]) / 1000.0
-
-        days = [int(np.datetime64(line.day, "D").astype(np.int64)) for line in dated]
-        return lines(grid, days, km)
+        return dated_lines(grid, self.line, self.frame)
 
 
 def reports(observations: pa.Table) -> Reports | None:

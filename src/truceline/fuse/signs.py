@@ -14,11 +14,12 @@ Bools = npt.NDArray[np.bool_]
 
 _DAY_S = 86_400.0
 
-#: What is not in the baseline is a tip or a flare when heat comes back to one spot (a kilometre) period after
-#: period and nowhere round it (4 km): so often on the spot if it is one, and if it is not; and how rare that is.
+#: What is not in the baseline is a tip or a flare when heat comes back to one spot (a kilometre or so) period after
+#: period and not beside it (up to 4 km): how rare that is (log odds), and by how much each period with heat on the spot
+#: and each with heat beside it changes that. A town that is shelled every day burns beside the spot as well.
 #: Two months each way, four months back online.
-_SPOT, _ROUND, _SPAN, _PAST = 1, 4, (-12, 12), (-24, 0)
-_ON_THE_SPOT, _BY_CHANCE, _RARE = 0.9, 0.45, -6.0
+_SPOT, _BESIDE, _SPAN, _PAST = 1, 4, (-12, 12), (-24, 0)
+_RARE, _ON_THE_SPOT, _BESIDE_IT = -6.0, 0.7, -1.2
 #: Share of detections by night: of the steady heat of 2023, 0.92; of other fires, 0.18 near the line and far from it.
 _STEADY_BY_NIGHT, _OTHERS_BY_NIGHT = 0.92, 0.18
 
@@ -50,19 +51,32 @@ class Ratios(NamedTuple):
 def stays(grid: Grid, lon: Floats, lat: Floats, at_s: Floats, night: Floats | None) -> tuple[Floats, Floats]:
     """Probability that a detection is of steady heat which the baseline does not know: settled, and online."""
     row, column = grid.spots(lon, lat)
-    marks = Marks(row, column, np.floor(at_s / _DAY_S).astype(np.int64) // PERIOD_DAYS)
-    across = round(_ROUND * grid.steps_per_km[1] / grid.steps_per_km[0])
-    spot = occupied(marks, marks, _SPOT, _SPOT, (_SPAN, _PAST))
-    wide = occupied(marks, marks, _ROUND, across, (_SPAN, _PAST))
-    out = []
-    for on_it, about in zip(spot, wide, strict=True):
-        log_odds = np.full(len(lon), _RARE)
-        log_odds += on_it * np.log(_ON_THE_SPOT / _BY_CHANCE)
-        log_odds += (about - on_it) * np.log((1.0 - _ON_THE_SPOT) / (1.0 - _BY_CHANCE))
-        if night is not None:
-            log_odds += np.log(_by_night(night))
-        out.append(1.0 / (1.0 + np.exp(-log_odds)))
-    return out[0], out[1]
+    period = np.floor(at_s / _DAY_S).astype(np.int64) // PERIOD_DAYS
+    marks, spans = Marks(row, column, period), (_SPAN, _PAST)
+    spot = occupied(marks, marks, _SPOT, _SPOT, spans)
+    # what has not been hot for long is nothing that stays, whatever lies beside it; each of the two by what it knows
+    long = np.stack(spot) * _ON_THE_SPOT > -_RARE / 2.0
+    ask = np.flatnonzero(long.any(axis=0))
+    across = round(_BESIDE * grid.steps_per_km[1] / grid.steps_per_km[0])
+    beside = np.zeros((2, len(lon)), np.int64)
+    for up, right, rows, columns in _sides(_SPOT + 1, _BESIDE, across):
+        asked = Marks(row[ask] + up, column[ask] + right, period[ask])
+        beside[:, ask] = np.maximum(beside[:, ask], occupied(asked, marks, rows, columns, spans))
+    by_hour = np.zeros(len(lon)) if night is None else np.log(_by_night(night))
+    now, then = (
+        1.0 / (1.0 + np.exp(-(_RARE + _ON_THE_SPOT * on + _BESIDE_IT * off + by_hour)))
+        for on, off in zip(spot, beside * long, strict=True)
+    )
+    return now, then
+
+
+def _sides(near: int, up: int, across: int) -> list[tuple[int, int, int, int]]:
+    """Boxes above, below, right and left of a spot: shift in rows and columns, half height and half width."""
+    rows, columns = (near + up) // 2, (near + across) // 2
+    return [
+        *((sign * rows, 0, up - rows, across) for sign in (1, -1)),
+        *((0, sign * columns, up, across - columns) for sign in (1, -1)),
+    ]
 
 
 def _by_night(night: Floats) -> Floats:
