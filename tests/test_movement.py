@@ -443,9 +443,14 @@ def test_a_raft_of_boats_in_a_harbour_is_no_anomaly():
     """Six moored side by side, none of which jumped there; a zone of kind port says what it is."""
     rows = {f"mmsi:{k}": [(s, 2.0 * k, 0.0) for s in range(0, 3_600, 300)] for k in range(6)}
     port = {"quay": shapely.box(-500, -500, 500, 500)}
-    told = found(rows, port, kinds={"quay": "port"}, only="movement.one_point")
-    assert max(row["confidence"] for row in told) < 0.05
+    assert found(rows, port, kinds={"quay": "port"}, only="movement.one_point") == []
     assert max(row["confidence"] for row in found(rows, only="movement.one_point")) < 0.5
+
+
+def test_aircraft_that_land_one_after_another_over_one_threshold_are_no_anomaly():
+    """Twelve in two hours, each seconds over the same 50 m: none of them stays there."""
+    rows = {f"icao:{k}": [(600 * k + s, 70.0 * s - 5_000, 0.0) for s in range(0, 150, 2)] for k in range(12)}
+    assert found(rows, table_options={"what": "aircraft"}, only="movement.one_point") == []
 
 
 def test_a_vessel_on_land_by_the_map():

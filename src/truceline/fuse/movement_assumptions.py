@@ -103,9 +103,11 @@ AT_SIGMA_S = _low(1.0, "receivers stamp what they hear")
 PLACE_SIGMA_M = Assumption(30.0, "satellite navigation with a stale or rounded fix", "medium")
 #: That something is wrong with a fix, before looking: one in a hundred.
 FALSE_PRIOR = _low(0.01, "positions far off are rare in undisturbed AIS and ADS-B")
-#: So many identities in one spot of this size within a slot cannot be ships side by side.
+#: So many identities that stay in one spot of this size, in one slot of time, cannot be ships side by side.
 ONE_POINT = _low(5.0, "rafts of more than four vessels within 50 m are rare; one false point gathers dozens")
-ONE_POINT_M = 50.0
+ONE_POINT_M, ONE_POINT_SLOT_S = 50.0, 600.0
+#: An identity stays in a spot if its fixes there span this; in a slot no more than five can do so one after another.
+ONE_POINT_S = _low(120.0, "aircraft over a runway and ships in a lock's approach pass within seconds to a minute")
 #: A vessel farther than this from water by the map is on land.
 ON_LAND_M = Assumption(
     2_000.0, "coasts of the built-in map are good to about 1:1,000,000; ports are filled in", "medium"

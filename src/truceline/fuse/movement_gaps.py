@@ -132,7 +132,8 @@ def _candidates(fixes: Fixes, begins: Ints, lasts_s: Floats, heard: Heard) -> Si
     long, of = until - fixes.at_s[begin], fixes.track[begin]
     way = np.hypot(fixes.east_m[end] - fixes.east_m[begin], fixes.north_m[end] - fixes.north_m[begin])
     before = np.nan_to_num(fixes.speed_mps[begin])
-    moved = (fixes.heads == "vessel")[of] | (way >= assumed.MOVED_ON.value * before * long) & (before > 0)
+    grounded = before <= assumed.longest(assumed.STAY_MPS, fixes.terms)[of]
+    moved = (fixes.heads == "vessel")[of] | (way >= assumed.MOVED_ON.value * before * long) & ~grounded
     rows = np.flatnonzero((long > least[of]) & moved)
     track = of[rows]
     return Silence(track, begin[rows], end[rows], fixes.at_s[begin[rows]], until[rows], usual[track])

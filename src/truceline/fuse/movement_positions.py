@@ -87,7 +87,7 @@ def false_positions(
     if land is not None:
         parts.append(_on_land(fixes, land))
     parts.append(_circles(fixes))
-    return together([part for part in parts if part.rows])
+    return together([likely for part in parts if (likely := part.only(part.p >= assumed.FLOOR)).rows])
 
 
 # ---- what was sent -------------------------------------------------------------------------------------------------
@@ -214,21 +214,27 @@ def _twice(fixes: Fixes, s: Stated, jumps: Jumps) -> Told:
 
 
 def _one_point(fixes: Fixes, s: Stated, jumps: Jumps, harbours: Sequence[BaseGeometry]) -> Told:
-    """Many identities within one spot: a row for each of them, and slot of half an hour."""
+    """Many identities that stay within one spot at a time: a row for each of them, and slot of ten minutes."""
     e, n = s.place[:2]
-    crowd, rows = np.zeros(len(s.who), np.int64), np.arange(len(s.who))
-    slot = np.floor(s.at_s / assumed.TOGETHER_S).astype(np.int64)
+    crowd = np.zeros(len(s.who), np.int64)
+    slot = np.floor(s.at_s / assumed.ONE_POINT_SLOT_S).astype(np.int64)
     known = np.flatnonzero(np.isfinite(e + n))
     for shift in (0.0, 0.5):  # a second lattice, half a cell on, so that no crowd is cut by an edge
-        key = slot[known] - slot[known].min(initial=0)
+        key = slot[known]
         for cells in (np.floor(v[known] / assumed.ONE_POINT_M + shift).astype(np.int64) for v in (e, n)):
             cells -= cells.min(initial=0)
             key = key * (cells.max(initial=0) + 1) + cells
         _, spot, fixes_there = np.unique(key, return_inverse=True, return_counts=True)
-        full = fixes_there[spot] >= assumed.ONE_POINT.value
-        pair = np.unique(spot[full] * len(s.names) + s.who[known[full]])
-        there = np.bincount(pair // len(s.names), minlength=len(fixes_there))[spot]
-        crowd[known] = np.maximum(crowd[known], there)
+        full = known[fixes_there[spot] >= assumed.ONE_POINT.value]
+        of = spot[fixes_there[spot] >= assumed.ONE_POINT.value]
+        pair, which = np.unique(of * len(s.names) + s.who[full], return_inverse=True)
+        # who passes through, as aircraft do over a runway, is not there
+        first, last = np.full(len(pair), np.inf), np.full(len(pair), -np.inf)
+        np.minimum.at(first, which, s.at_s[full])
+        np.maximum.at(last, which, s.at_s[full])
+        stays = last - first >= assumed.ONE_POINT_S.value
+        there = np.bincount(pair[stays] // len(s.names), minlength=len(fixes_there))
+        crowd[full] = np.maximum(crowd[full], np.where(stays[which], there[of], 0))
     rows = np.flatnonzero((crowd >= assumed.ONE_POINT.value) & (s.track >= 0))
     _, heads = np.unique(np.column_stack([s.who[rows], slot[rows]]), axis=0, return_index=True)
     rows = rows[heads]

@@ -149,6 +149,23 @@ class Told(NamedTuple):
     def rows(self) -> int:
         return len(self.track)
 
+    def only(self, keep: npt.NDArray[np.bool_]) -> "Told":
+        """Some of the rows."""
+        rows = np.flatnonzero(keep)
+        east, north, var_e, cov, var_n = (v[rows] for v in self.place)
+        return Told(
+            self.what,
+            self.track[rows],
+            self.other[rows],
+            self.p[rows],
+            self.from_s[rows],
+            self.until_s[rows],
+            (east, north, var_e, cov, var_n),
+            [self.zone[k] for k in rows],
+            {name: v[rows] for name, v in self.factors.items()},
+            [self.text[k] for k in rows],
+        )
+
 
 def told(
     what: str,
