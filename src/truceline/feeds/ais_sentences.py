@@ -95,15 +95,13 @@ class Assembly:
     def take(self, found: Lines) -> Records:
         """The records that these lines complete."""
         parts, what = nmea.sentences(found.data, found.starts, found.ends)
-        joint = parts[:, nmea.TOTAL] > 1
-        special = ((what == nmea.SENTENCE) & joint) | (what == nmea.WRAPPER)
-        special[list(found.faults)] = False
-        behind_wrapper = np.empty_like(special)
-        behind_wrapper[1:] = (what == nmea.WRAPPER)[:-1]
-        behind_wrapper[0] = self._wrapper is not None
-        special |= behind_wrapper
-        plain = np.flatnonzero(~special)
         broken = self._broken(found, what, parts)
+        wrapper = what == nmea.WRAPPER
+        special = ((what == nmea.SENTENCE) & (parts[:, nmea.TOTAL] > 1)) | wrapper
+        special[list(broken)] = wrapper[list(broken)] = False
+        special[1:] |= wrapper[:-1]  # what stands behind a receiver's time
+        special[0] |= self._wrapper is not None
+        plain = np.flatnonzero(~special)
         taken: list[_Record] = []
         places: list[int] = []
         for line in np.flatnonzero(special).tolist():
