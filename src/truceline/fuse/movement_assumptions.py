@@ -117,7 +117,8 @@ RIVER_M = _low(3_000.0, "navigable rivers, their arms and basins, as the map dra
 #: One and the same circle, so often round, with the fixes within this share of the radius.
 CIRCLE_TURNS = _low(2.0, "ships do not sail twice round one circle; false positions do")
 CIRCLE_ROUND = _low(0.05, "a circle sailed by hand in wind and current is rounder than a fifth, not a twentieth")
-CIRCLE_FIXES = 12
+#: So many fixes at least; at most, which is two hours and more of a ship that sends every six seconds.
+CIRCLE_FIXES = 12, 1_500
 #: Anomalies of several objects within this distance and time are one disturbance.
 TOGETHER_M, TOGETHER_S = 50_000.0, 1_800.0
 #: Each further object with an anomaly there and then: natural log of odds for interference. Before any: prior.

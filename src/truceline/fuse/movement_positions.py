@@ -312,7 +312,7 @@ def _circles(fixes: Fixes) -> Told:
         fixes.north_m,
         step,
         assumed.CIRCLE_TURNS.value,
-        assumed.CIRCLE_FIXES,
+        *assumed.CIRCLE_FIXES,
         assumed.CIRCLE_ROUND.value,
     )
     share = fitted[:, 3] / fitted[:, 2] if len(begin) else np.empty(0)

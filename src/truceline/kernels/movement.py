@@ -33,9 +33,10 @@ def stays(
     for t in range(len(first) - 1):
         i = first[t]
         while i < first[t + 1]:
-            j = i + 1
+            j, left = i + 1, False
             while j < first[t + 1] and at_s[j] - at_s[j - 1] <= gap_s[t]:
                 if not math.hypot(east_m[j] - east_m[i], north_m[j] - north_m[i]) <= radius_m[t]:
+                    left = True
                     break
                 j += 1
             if at_s[j - 1] - at_s[i] >= least_s[t] and not math.isnan(east_m[i] + north_m[i]):
@@ -44,8 +45,10 @@ def stays(
                 begin[used], end[used] = i, j - 1
                 used += 1
                 i = j
-            else:
+            elif left or math.isnan(east_m[i] + north_m[i]):
                 i += 1
+            else:  # a gap or the end cut it short, and would cut what begins later shorter still
+                i = j
     return begin[:used], end[:used]
 
 
@@ -78,7 +81,14 @@ def circle(east_m: Floats, north_m: Floats) -> tuple[float, float, float, float]
 
 @njit(cache=True, error_model="numpy")
 def circling(
-    first: Integers, east_m: Floats, north_m: Floats, step_m: Floats, turns: float, fewest: int, round_share: float
+    first: Integers,
+    east_m: Floats,
+    north_m: Floats,
+    step_m: Floats,
+    turns: float,
+    fewest: int,
+    most: int,
+    round_share: float,
 ) -> tuple[Integers, Integers, Floats]:
     """Where objects go round in one and the same circle.
 
@@ -88,11 +98,11 @@ def circling(
         As in `stays`.
     east_m, north_m : (n,) float64
     step_m : (t,) float64
-        Steps shorter than this have no direction: the fix is skipped.
+        Steps shorter than this have no direction: the fix is skipped. An object with infinity has no circles.
     turns : float64
         How often round, in one direction.
-    fewest : int64
-        Fixes at least.
+    fewest, most : int64
+        Fixes at least; fixes looked at from one on, so that one at anchor takes no time.
     round_share : float64
         Root mean square distance from the circle, in radii, at most.
 
@@ -106,10 +116,10 @@ def circling(
     begin, end, used = np.empty(16, np.int64), np.empty(16, np.int64), 0
     fitted = np.empty((16, 4))
     for t in range(len(first) - 1):
-        i = first[t]
+        i = first[t] if step_m[t] < np.inf else first[t + 1]
         while i < first[t + 1] - fewest:
             turned, heading, last, k, fixes = 0.0, np.nan, i, i + 1, 1
-            while k < first[t + 1] and abs(turned) < turns * 2 * math.pi:
+            while k < min(first[t + 1], i + most) and abs(turned) < turns * 2 * math.pi:
                 e, n = east_m[k] - east_m[last], north_m[k] - north_m[last]
                 if math.isnan(e + n):
                     break
@@ -137,7 +147,7 @@ def circling(
                     used += 1
                     i = k
                     continue
-            i += max((last - i) // 2, 1)
+            i += max((k - i) // 4, 1)
     return begin[:used], end[:used], fitted[:used]
 
 
