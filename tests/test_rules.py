@@ -37,6 +37,8 @@ from truceline.rules import FLOOR, REGISTRY, judge, zones_table
 from truceline.rules.cases import cases
 from truceline.rules.sentences import noun, spoken, when
 from truceline.rules.subjects import UNSTATED, identity
+from truceline.rules.zones_at import Near, joined, within_reach
+from truceline.zones import ZoneIndex
 from truceline.weapons import Weapon, read
 
 PLANT = Zone(id="plant", kind="circles", name="the plant", sites=[Site(name="Plant", lon=37.5, lat=48.3)], radius_km=2)
@@ -947,3 +949,20 @@ def test_two_clauses_are_two_findings() -> None:
     assert [row["clause"] for row in found] == ["2", "2", "3", "3"]
     assert len({row["finding_id"] for row in found}) == 4
     assert isinstance(pa.array([row["finding_id"] for row in found]), pa.Array)
+
+
+def test_settlements_near_some_points_are_all_that_matter_to_them() -> None:
+    """Thousands of circles elsewhere are not drawn: the probabilities are those in the whole zone."""
+    rng = np.random.default_rng(8)
+    east, north, sigma = rng.uniform(-2e5, 2e5, 60), rng.uniform(-2e5, 2e5, 60), rng.uniform(50, 5_000, 60)
+    places_e, places_n = rng.uniform(-3e5, 3e5, (2, 3_000))
+    some = within_reach(places_e, places_n, Near(east, north, 9 * sigma), 2_000.0)
+    assert 0 < some.sum() < 2_500
+    whole, part = (
+        ZoneIndex([joined(places_e[which], places_n[which], np.full(int(which.sum()), 2_000.0))]).probability_in(
+            0, east, north, sigma**2, np.zeros(60), sigma**2
+        )
+        for which in (np.ones(3_000, np.bool_), some)
+    )
+    np.testing.assert_allclose(part, whole, atol=1e-9)
+    assert not within_reach(places_e, places_n, Near(east, north, np.full(60, np.nan)), 2_000.0).any()

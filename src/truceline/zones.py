@@ -105,9 +105,11 @@ def _edges(areas: npt.NDArray[np.object_]) -> tuple[Floats, Integers]:
     rings, part = shapely.get_rings(shapely.orient_polygons(parts), return_index=True)
     points, ring = shapely.get_coordinates(rings, return_index=True)
     same = (ring[1:] == ring[:-1]) & (points[1:] != points[:-1]).any(axis=1)
-    edges = np.hstack([points[:-1], points[1:]])[same]
-    zone = owner[part][ring[:-1][same]]
-    return np.ascontiguousarray(edges), np.searchsorted(zone, np.arange(len(areas) + 1)).astype(np.int64)
+    begin = np.flatnonzero(same)
+    edges = np.empty((len(begin), 4))
+    edges[:, :2], edges[:, 2:] = points[begin], points[begin + 1]
+    zone = owner[part][ring[begin]]
+    return edges, np.searchsorted(zone, np.arange(len(areas) + 1)).astype(np.int64)
 
 
 def rows(*columns: npt.ArrayLike) -> tuple[Floats, ...]:

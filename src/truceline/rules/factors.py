@@ -16,7 +16,7 @@ from truceline.agreement import Agreement, Assumption, Clause, in_force
 from truceline.kernels.grid import distinct
 from truceline.observation import to_numpy
 from truceline.rules.subjects import UNSTATED, Bools, Floats, Ints, Subjects, family, longest, matching
-from truceline.rules.zones_at import Drawn, Zones, day_of, days
+from truceline.rules.zones_at import Drawn, Near, Zones, day_of, days
 from truceline.weapons import Weapon, read
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ _CALIBRES_MM: Mapping[str, Mapping[float, float]] = {
     "machine_gun": {12.7: 1.0},
     "small_arms": {7.62: 1.0},
 }
+#: Beyond so many sigmas there is less of a normal distribution than a float's last digit.
+_SIGMAS = 9.0
 _USUAL_CALIBRES = "assumption: usual calibres of the class, as none was stated"
 
 
@@ -124,7 +126,7 @@ class Inside:
     def _drawn(self, zones: tuple[str, ...], rows: Ints) -> Iterable[tuple[Ints, Drawn]]:
         """Rows with the zones' common geometry, one group for each line that was in force."""
         if not any(self.zones.dated(zone) for zone in zones):
-            yield rows, self._both(zones, None)
+            yield rows, self._both(zones, None, rows)
             return
         day = days(self.subjects.at_s[rows])
         lines: dict[object, list[int]] = {}
@@ -133,10 +135,13 @@ class Inside:
             lines.setdefault(None if dated is None else dated.day, []).append(number)
         for numbers in lines.values():
             dated = None if numbers[0] < 0 else self.zones.line_at(day_of(numbers[0]))
-            yield rows[np.isin(day, numbers)], self._both(zones, dated)
+            some = rows[np.isin(day, numbers)]
+            yield some, self._both(zones, dated, some)
 
-    def _both(self, zones: tuple[str, ...], dated: "DatedLine | None") -> Drawn:
-        drawn = [self.zones.draw(zone, dated) for zone in zones]
+    def _both(self, zones: tuple[str, ...], dated: "DatedLine | None", rows: Ints) -> Drawn:
+        east, north, var_e, _, var_n = (part[rows] for part in self.subjects.local)
+        near = Near(east, north, _SIGMAS * np.sqrt(var_e + var_n))
+        drawn = [self.zones.draw(zone, dated, near) for zone in zones]
         whole = drawn[0]
         for other in drawn[1:]:
             whole = whole.both(other)

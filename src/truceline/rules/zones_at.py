@@ -9,7 +9,7 @@ import math
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,10 @@ _LARGER = math.sqrt(2 * math.pi / (4 * _QUARTER * math.sin(2 * math.pi / (4 * _Q
 _PIECE = 16
 #: The map's zones are generalised to this: unseen on a map of the theatre, a third of the points.
 _MAP_M = 25.0
+#: Corners of a settlement's circle on the map: within that of a circle of 2 km.
+_MAP_CORNERS = 20
+#: Cells in which it is looked up which settlements any point may lie at.
+_CELL_M = 5_000.0
 #: Cells of a zone's raster: there is one zone to an index, and often few rows to ask of it.
 _CELLS = 2**14
 
@@ -88,6 +92,8 @@ class Zones:
         self.by_id = {"everywhere": EVERYWHERE} | {zone.id: zone for zone in agreement.zone}
         self.line, self.frame, self.gazetteer, self.folder = line, frame, gazetteer, folder
         self._drawn: dict[tuple[str, date | None], Drawn] = {}
+        self._drawn_near: dict[tuple[str, bytes], Drawn] = {}
+        self._settled: dict[int, tuple[Floats, Floats]] = {}
 
     def everywhere(self, zone: str) -> bool:
         return self.by_id[zone].kind == "everywhere"
@@ -103,8 +109,10 @@ class Zones:
         """The line in force on `day`."""
         return None if self.line is None else self.line.at(day)
 
-    def draw(self, zone: str, dated: "DatedLine | None") -> Drawn:
-        """The zone, for an `actual` band along `dated`."""
+    def draw(self, zone: str, dated: "DatedLine | None", near: "Near | None" = None) -> Drawn:
+        """The zone, for an `actual` band along `dated`; of settlements, those alone that matter `near` some points."""
+        if near is not None and self.by_id[zone].kind == "settlements" and self.gazetteer is not None:
+            return self._settlements_near(self.by_id[zone], near)
         moves = self.dated(zone)
         key = (zone, dated.day if moves and dated is not None else None)
         if key not in self._drawn:
@@ -152,17 +160,44 @@ class Zones:
             raise MissionError(f"{where}zone {zone.id!r}: its border encloses nothing")
         return Drawn(area)
 
-    def _circles(self, lon: npt.ArrayLike, lat: npt.ArrayLike, radius_km: float | Floats) -> BaseGeometry:
-        east, north = self.frame.to_local(lon, lat)
-        circles = shapely.buffer(shapely.points(east, north), 1000 * _LARGER * radius_km, quad_segs=_QUARTER)
-        return shapely.disjoint_subset_union_all(circles)  # few of them meet: a ninth of the time of `union_all`
+    def _circles(
+        self, lon: npt.ArrayLike, lat: npt.ArrayLike, radius_km: float | Floats, corners: int = 4 * _QUARTER
+    ) -> BaseGeometry:
+        return joined(*self.frame.to_local(lon, lat), 1000 * np.asarray(radius_km), corners)
 
-    def _settlements(self, zone: Zone) -> Drawn:
+    def _settlements(self, zone: Zone, corners: int = 4 * _QUARTER) -> Drawn:
         if self.gazetteer is None:
             return Drawn(None, reason="no gazetteer")
-        centre = self.frame.lon, self.frame.lat, self.frame.radius_m / 1000
-        rows, _ = self.gazetteer.rows_near(*centre, zone.population)
-        return Drawn(self._circles(self.gazetteer.lon[rows], self.gazetteer.lat[rows], zone.radius_km or 0.0))
+        east, north = self._places(zone)
+        return Drawn(joined(east, north, 1000 * np.full(len(east), zone.radius_km or 0.0), corners))
+
+    def _places(self, zone: Zone) -> tuple[Floats, Floats]:
+        """The settlements of a zone, in the plane."""
+        assert self.gazetteer is not None
+        if zone.population not in self._settled:
+            centre = self.frame.lon, self.frame.lat, self.frame.radius_m / 1000
+            rows, _ = self.gazetteer.rows_near(*centre, zone.population)
+            self._settled[zone.population] = self.frame.to_local(self.gazetteer.lon[rows], self.gazetteer.lat[rows])
+        return self._settled[zone.population]
+
+    def _settlements_near(self, zone: Zone, near: "Near") -> Drawn:
+        """A zone of settlements where points, known as they are, may lie in it: thousands elsewhere are not drawn."""
+        (east, north), radius_m = self._places(zone), 1000 * (zone.radius_km or 0.0)
+        some = within_reach(east, north, near, radius_m * _LARGER)
+        key = (zone.id, some.tobytes())
+        if key not in self._drawn_near:
+            self._drawn_near[key] = Drawn(joined(east[some], north[some], np.full(int(some.sum()), radius_m)))
+        return self._drawn_near[key]
+
+    def mapped(self, zone: str, dated: "DatedLine | None") -> BaseGeometry | None:
+        """The zone for the map, generalised to `_MAP_M`; None where it cannot be drawn."""
+        if self.by_id[zone].kind == "settlements":  # circles with as few corners
+            return self._settlements(self.by_id[zone], _MAP_CORNERS).geometry
+        drawn = self.draw(zone, dated).geometry
+        if drawn is None or drawn.is_empty:
+            return None
+        simple: BaseGeometry = mended(np.array([shapely.simplify(drawn, _MAP_M, preserve_topology=False)], object))[0]
+        return simple
 
     def nearest_site(self, zone: str, east_m: Floats, north_m: Floats) -> pa.Array | None:
         """The name of the zone's site nearest to each point; None for zones other than circles."""
@@ -176,6 +211,47 @@ class Zones:
             nearest = np.where(away < least, i, nearest)
             least = np.fmin(away, least)
         return pa.array([p.name for p in places]).take(pa.array(nearest))
+
+
+class Near(NamedTuple):
+    """Points and how far off what matters to them may lie, metres; NaN: nothing does."""
+
+    east_m: Floats
+    north_m: Floats
+    reach_m: Floats
+
+
+def within_reach(east_m: Floats, north_m: Floats, near: Near, radius_m: float) -> npt.NDArray[np.bool_]:
+    """Whether circles lie, by their bounding squares and cells of `_CELL_M`, within reach of any of some points."""
+    out = np.zeros(len(east_m), np.bool_)
+    good = np.isfinite(near.east_m + near.north_m + near.reach_m)
+    if not good.any() or not len(east_m):
+        return out
+    x0, y0 = east_m.min(), north_m.min()
+    columns, rows = (int((v.max() - v.min()) // _CELL_M) + 1 for v in (east_m, north_m))
+    column, row = ((east_m - x0) // _CELL_M).astype(np.int64), ((north_m - y0) // _CELL_M).astype(np.int64)
+    cells = np.ceil((near.reach_m[good] + radius_m) / _CELL_M).astype(np.int64)
+    at_x, at_y = (((v[good] - v0) // _CELL_M) for v, v0 in ((near.east_m, x0), (near.north_m, y0)))
+    for k in np.flatnonzero(np.bincount(np.minimum(cells, max(columns, rows)))):
+        mine = np.minimum(cells, max(columns, rows)) == k
+        # what lies beside the raster counts at its edge, which is nearer
+        counts = np.zeros((rows + 1, columns + 1), np.int64)
+        at = np.clip(at_y[mine], 0, rows - 1).astype(np.int64), np.clip(at_x[mine], 0, columns - 1).astype(np.int64)
+        np.add.at(counts[1:, 1:], at, 1)
+        counts = counts.cumsum(axis=0).cumsum(axis=1)
+        top, bottom = np.minimum(row + k + 1, rows), np.maximum(row - k, 0)
+        right, left = np.minimum(column + k + 1, columns), np.maximum(column - k, 0)
+        out |= counts[top, right] - counts[bottom, right] - counts[top, left] + counts[bottom, left] > 0
+    return out
+
+
+def joined(east_m: Floats, north_m: Floats, radius_m: Floats, corners: int = 4 * _QUARTER) -> BaseGeometry:
+    """Circles as one area; each with corners a little outside, so that it keeps its area."""
+    turn = 2 * np.pi / corners
+    reach = radius_m[:, None] * math.sqrt(turn / math.sin(turn))
+    bearing = np.append(np.arange(corners) * turn, 0.0)
+    xy = np.stack([east_m[:, None] + reach * np.cos(bearing), north_m[:, None] - reach * np.sin(bearing)], axis=-1)
+    return shapely.disjoint_subset_union_all(shapely.polygons(xy))  # few meet: a ninth of the time of `union_all`
 
 
 def widened(path: BaseGeometry, reach_m: float) -> BaseGeometry:
@@ -266,11 +342,10 @@ def zones_table(
     for zone in agreement.zone:
         if zone.kind == "everywhere":
             continue
-        drawn = zones.draw(zone.id, zones.line_at(day))
-        if drawn.geometry is None or drawn.geometry.is_empty:
+        drawn = zones.mapped(zone.id, zones.line_at(day))
+        if drawn is None or drawn.is_empty:
             continue
-        simple = shapely.simplify(drawn.geometry, _MAP_M, preserve_topology=False)
-        degrees = geojson.to_degrees(mended(np.array([simple], object))[0], frame)
+        degrees = geojson.to_degrees(drawn, frame)
         for name, value in zip(ZONES.names, (zone.id, zone.name or zone.id, zone.kind, degrees.wkb), strict=True):
             rows[name].append(value)
     return pa.table(rows, ZONES)
