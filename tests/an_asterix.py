@@ -85,3 +85,37 @@ def pcap(packets: list[tuple[int, bytes]], *, order: str = "little", nano: bool 
         fraction = at_us % 1_000_000 * (1000 if nano else 1)
         out += np.array([at_us // 1_000_000, fraction, len(frame), len(frame)], words).tobytes() + frame
     return out
+
+
+def pcapng(
+    frames: list[tuple[int | None, bytes]],
+    *,
+    order: str = "little",
+    resolution: int = 6,
+    link: int = 1,
+    offset_s: int = 0,
+) -> bytes:
+    """A pcapng capture: a section, one interface with resolution and offset, packets with times in its ticks.
+
+    A packet without a time is a simple one. Behind each stands a block of statistics.
+    """
+    words = np.dtype("<u4" if order == "little" else ">u4")
+    halves = np.dtype("<u2" if order == "little" else ">u2")
+
+    def block(kind: int, content: bytes) -> bytes:
+        content += bytes(-len(content) % 4)
+        length = np.array([len(content) + 12], words).tobytes()
+        return np.array([kind], words).tobytes() + length + content + length
+
+    out = block(0x0A0D0D0A, np.array([0x1A2B3C4D, 0, 0xFFFFFFFF, 0xFFFFFFFF], words).tobytes())
+    options = np.array([9, 1], halves).tobytes() + bytes([resolution, 0, 0, 0])
+    options += np.array([14, 8], halves).tobytes() + offset_s.to_bytes(8, order) + bytes(4)  # type: ignore[arg-type]
+    out += block(1, np.array([link, 0], halves).tobytes() + bytes(4) + options)
+    for ticks, frame in frames:
+        if ticks is None:
+            out += block(3, np.array([len(frame)], words).tobytes() + frame)
+        else:
+            head = np.array([0, ticks >> 32, ticks & 0xFFFFFFFF, len(frame), len(frame)], words).tobytes()
+            out += block(6, head + frame)
+        out += block(5, bytes(12))
+    return out

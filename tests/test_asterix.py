@@ -250,6 +250,53 @@ def test_a_capture_gives_its_blocks_the_day_of_their_packets(capture, order, nan
     assert (row["at"], row["asterix_packet_at"], row["asterix_day"]) == (NOON, at, date(2031, 3, 14))
 
 
+@pytest.mark.parametrize("order", ["little", "big"])
+@pytest.mark.parametrize(
+    ("resolution", "ticks_per_s"), [(6, 10**6), (9, 10**9), (3, 10**3), (0x80 | 20, 2**20), (0x80 | 30, 2**30)]
+)
+def test_a_pcapng_capture_is_a_capture(read, order, resolution, ticks_per_s):
+    """Its interfaces say of how many parts of a second their times are."""
+    second = int(NOON.timestamp())
+    ticks = [second * ticks_per_s, second * ticks_per_s + ticks_per_s // 2]
+    content = an.pcapng([(t, an.udp(REPORT)) for t in ticks], order=order, resolution=resolution)
+    rows, rejected = read(content + content, day=None)
+    assert rejected == []
+    assert [row["asterix_packet_at"] for row in rows] == [NOON, NOON + timedelta(milliseconds=500)] * 2
+    assert [row["at"] for row in rows] == [NOON] * 4
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_an_interfaces_offset_is_added_to_its_times(read, order):
+    content = an.pcapng([(5_000_000, an.udp(REPORT))], order=order, offset_s=int(NOON.timestamp()))
+    assert one(read(content, day=None))["asterix_packet_at"] == NOON + timedelta(seconds=5)
+
+
+def test_a_simple_packet_has_no_time_and_needs_a_day(read):
+    content = an.pcapng([(None, an.udp(REPORT)), (None, an.udp(REPORT + PLOT))])
+    rows, rejected = read(content)
+    assert rejected == []
+    assert [(row["at"], row["asterix_packet_at"]) for row in rows] == [(NOON, None)] * 3
+    with pytest.raises(SourceError, match="holds times of day without a date"):
+        read(content, day=None)
+    mixed = an.pcapng([(None, an.udp(REPORT)), (int(NOON.timestamp() * 1e6), an.udp(REPORT)), (None, an.udp(PLOT))])
+    for chunk_bytes in (1, 4 << 20):
+        rows, _ = read(mixed, day="2031-03-01", chunk_bytes=chunk_bytes)
+        assert [row["asterix_day"].day for row in rows] == [1, 14, 1]
+
+
+def test_a_damaged_pcapng_capture_is_told(read):
+    good = an.pcapng([(int(NOON.timestamp() * 1e6), an.udp(REPORT))] * 2)
+    for content, words in (
+        (good[:-60], "is cut off"),
+        (good + b"\6\0\0\0\xff\xff\xff\xff" + bytes(20), "is damaged; what follows is lost"),
+        (good.replace(an.udp(REPORT), bytes(14) + an.udp(REPORT)[14:], 1), "holds no UDP datagram"),
+    ):
+        rows, rejected = read(content, day=None)
+        assert len(rejected) == 1
+        assert words in rejected[0]["reason"]
+        assert len(rows) in (1, 2)
+
+
 IP4, IP6 = b"\x08\x00", b"\x86\xdd"
 DATAGRAM = an.udp(REPORT)[14:]
 SIX = bytes.fromhex("60000000") + (len(REPORT) + 8).to_bytes(2, "big") + b"\x11\x40" + bytes(32) + DATAGRAM[20:]
@@ -321,7 +368,8 @@ def test_several_blocks_of_several_categories_in_one_datagram(capture):
 def test_a_damaged_capture_reads_the_same_however_it_comes(tmp_path_factory, data):
     """Every record is accounted for, with the same reasons and ids, whatever is read at a time."""
     at = int(NOON.timestamp() * 1e6)
-    content = bytearray(an.pcap([(at, an.udp(PLOT)), (at + 1, an.udp(REPORT * 3)), (at + 2, an.udp(PLOT + REPORT))]))
+    frames = [(at, an.udp(PLOT)), (at + 1, an.udp(REPORT * 3)), (at + 2, an.udp(PLOT + REPORT))]
+    content = bytearray(data.draw(st.sampled_from([an.pcap, an.pcapng]))(frames))
     for _ in range(data.draw(st.integers(0, 3))):
         content[data.draw(st.integers(24, len(content) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path_factory.mktemp("damaged") / "radar.pcap"
@@ -341,7 +389,6 @@ def test_a_damaged_capture_reads_the_same_however_it_comes(tmp_path_factory, dat
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"\x0a\x0d\x0d\x0a" + bytes(40), "is a pcapng capture: save it as pcap"),
         (b"\xd4\xc3\xb2\xa1\x02\x00", "is a capture whose header is cut off"),
         (an.pcap([], link=147), "is a capture of link type 147"),
         (b"a,b\n1,2\n", "is neither ASTERIX data blocks nor a pcap capture: it begins with 612c62"),

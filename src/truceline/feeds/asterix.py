@@ -153,16 +153,17 @@ class _Calendar:
             When nothing gives a date.
         """
         said, packed = np.isfinite(tod_s), packet_us != bits.ABSENT
-        if packed[said].all():
-            tod_us = np.round(np.where(said, tod_s, 0.0) * 1e6).astype(np.int64)
-            days = np.floor_divide(np.where(said, packet_us, 0) - tod_us + DAY_US // 2, DAY_US)
-            return np.where(said, days * DAY_US + tod_us, packet_us)
-        out, times = packet_us.copy(), tod_s[said]
-        day, before = self._last or (self._first_day(), float(times[0]))
-        steps = np.diff(times, prepend=before)
-        days = day + np.cumsum((steps < -DAY_S / 2).astype(np.int64) - (steps > DAY_S / 2))
-        self._last = int(days[-1]), float(times[-1])
-        out[said] = days * DAY_US + np.round(times * 1e6).astype(np.int64)
+        out, tod_us = packet_us.copy(), np.round(np.where(said, tod_s, 0.0) * 1e6).astype(np.int64)
+        carried, alone = said & packed, said & ~packed
+        days = np.floor_divide(packet_us[carried] - tod_us[carried] + DAY_US // 2, DAY_US)
+        out[carried] = days * DAY_US + tod_us[carried]
+        if alone.any():
+            times = tod_s[alone]
+            day, before = self._last or (self._first_day(), float(times[0]))
+            steps = np.diff(times, prepend=before)
+            days = day + np.cumsum((steps < -DAY_S / 2).astype(np.int64) - (steps > DAY_S / 2))
+            self._last = int(days[-1]), float(times[-1])
+            out[alone] = days * DAY_US + tod_us[alone]
         return out
 
     def _first_day(self) -> int:

@@ -1,4 +1,4 @@
-"""Files of ASTERIX to records: streams of data blocks, and captures (classic pcap) with blocks in UDP datagrams.
+"""Files of ASTERIX to records: streams of data blocks, and captures (pcap, pcapng) with blocks in UDP datagrams.
 
 A record that cannot be followed takes the rest of its block with it. Where no block can begin, the bytes up to
 the next place where one can are one broken record. A packet without a whole UDP datagram is one too.
@@ -29,6 +29,8 @@ _MAGIC = {  # of classic pcap: byte order, and whether fractions are nanoseconds
     b"\x4d\x3c\xb2\xa1": ("little", True),
     b"\xa1\xb2\x3c\x4d": ("big", True),
 }
+#: In place of a link type: the capture has interfaces of its own, each with one.
+_MANY_LINKS = -1
 _PCAPNG = b"\x0a\x0d\x0d\x0a"
 _LINKS = (0, 1, 12, 14, 101, 108, 113, 228, 229, 276)
 
@@ -89,7 +91,7 @@ def _capture(text: Window) -> _Capture | None:
         text.more()
     head = text.data[text.begin : text.begin + 24]
     if head[:4] == _PCAPNG:
-        raise SourceError(f"{text.name}: is a pcapng capture: save it as pcap (editcap -F pcap)")
+        return _Capture(False, False, _MANY_LINKS)
     if head[:4] not in _MAGIC:
         return None
     order, nano = _MAGIC[head[:4]]
@@ -117,6 +119,8 @@ class _Cutter:
         self.layout, self.capture = standard, capture
         self.known = standard.known
         self.first = 1
+        self.big = False  # of a pcapng section, with its interfaces
+        self.interfaces = np.empty((0, 3), np.int64)
         self.lost = False  # behind a damaged packet header
         self.dropped = 0  # bytes of the file before the window
 
@@ -140,13 +144,7 @@ class _Cutter:
     def _blocks(self, data: cut.Bytes, text: Window, whole: bool) -> tuple[cut.Ints, cut.Ints, cut.Ints, cut.Ints, int]:
         """Begin, end, fault and packet time of each block, and where to go on."""
         if self.capture is not None and not self.lost:
-            big, nano, link = self.capture
-            starts, ends, times, faults, begin = packets.split_packets(
-                data, text.begin, whole, big, nano, link, MOST_RECORDS
-            )
-            if not len(starts) and len(data) - begin >= 16:
-                kept = int.from_bytes(text.data[begin + 8 : begin + 12], "big" if big else "little")
-                self.lost = kept > packets.LONGEST_PACKET
+            starts, ends, times, faults, begin = self._packets(data, text.begin, whole)
             starts, ends, datagrams, faults, _ = cut.split_blocks(
                 data, starts, ends, faults, self.known, self.layout.standard, True, PIECE_BYTES
             )
@@ -155,6 +153,24 @@ class _Cutter:
         known = np.zeros(256, np.bool_) if self.lost else self.known
         starts, ends, _, faults, begin = cut.split_blocks(data, *one, known, self.layout.standard, whole, PIECE_BYTES)
         return starts, ends, faults, np.full(len(starts), bits.ABSENT), begin
+
+    def _packets(self, data: cut.Bytes, begin: int, whole: bool) -> tuple[cut.Ints, cut.Ints, cut.Ints, cut.Ints, int]:
+        """Begin, end, time and fault of each datagram, and where to go on; notes where nothing can be followed."""
+        assert self.capture is not None
+        big, nano, link = self.capture
+        if link == _MANY_LINKS:
+            starts, ends, times, faults, self.big, self.interfaces, begin = packets.split_pcapng(
+                data, begin, whole, self.big, self.interfaces, MOST_RECORDS
+            )
+            length = int.from_bytes(data[begin + 4 : begin + 8].tobytes(), "big" if self.big else "little")
+            self.lost = len(data) - begin >= 12 and (length < 12 or length % 4 > 0 or length > packets.LONGEST_BLOCK)
+        else:
+            starts, ends, times, faults, begin = packets.split_packets(
+                data, begin, whole, big, nano, link, MOST_RECORDS
+            )
+            kept = int.from_bytes(data[begin + 8 : begin + 12].tobytes(), "big" if big else "little")
+            self.lost = len(data) - begin >= 16 and kept > packets.LONGEST_PACKET
+        return starts, ends, times, faults, begin
 
     def _records(
         self, text: bytes, data: cut.Bytes, starts: cut.Ints, ends: cut.Ints, faults: cut.Ints, times: cut.Ints

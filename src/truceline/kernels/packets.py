@@ -1,7 +1,8 @@
 """Where the packets of a pcap capture and the UDP datagrams in them begin and end.
 
-    capture  24 bytes of header, then packets
-    packet   16 bytes of header (seconds, fraction, length kept, length sent), then a frame: link, IP, UDP headers
+    pcap     24 bytes of header, then packets: 16 bytes of header (seconds, fraction, length kept, length sent), a frame
+    pcapng   blocks (type, length, content, length): sections, the interfaces of each, packets with their interface
+    frame    headers of link, IP and UDP, then the payload
 
 The bytes are a uint8 array, offsets int64 into it; checksums are not looked at.
 """
@@ -22,6 +23,11 @@ NO_UDP, FRAGMENT, CUT_PACKET = 1, 2, 3
 _ETHERNET, _LINUX, _LINUX2, _LOOPBACK, _OPEN_LOOPBACK = 1, 113, 276, 0, 108
 #: A frame longer than this is no frame: the header of the packet is damaged. (tcpdump's own limit.)
 LONGEST_PACKET = 262_144
+#: The same for a block of pcapng, with its header and options.
+LONGEST_BLOCK = LONGEST_PACKET + 4096
+#: Types of blocks, and options of an interface, in pcapng.
+_SECTION, _INTERFACE, _SIMPLE, _PACKET = 0x0A0D0D0A, 1, 3, 6
+_RESOLUTION, _OFFSET = 9, 14
 
 
 @njit(cache=True)
@@ -59,7 +65,11 @@ def split_packets(
                 starts[n], ends[n], times[n], faults[n] = at, size, ABSENT, CUT_PACKET
                 n, at = n + 1, size
             break
-        seconds, fraction, kept = _word(data, at, big), _word(data, at + 4, big), _word(data, at + 8, big)
+        seconds, fraction, kept = (
+            _number(data, at, 4, big),
+            _number(data, at + 4, 4, big),
+            _number(data, at + 8, 4, big),
+        )
         if kept > LONGEST_PACKET:
             break
         behind = at + 16 + kept
@@ -78,14 +88,106 @@ def split_packets(
 
 
 @njit(cache=True)
-def _word(data: Bytes, at: int, big: bool) -> int:
-    a, b, c, d = int(data[at]), int(data[at + 1]), int(data[at + 2]), int(data[at + 3])
-    return (a << 24) | (b << 16) | (c << 8) | d if big else (d << 24) | (c << 16) | (b << 8) | a
+def split_pcapng(
+    data: Bytes, begin: int, final: bool, big: bool, interfaces: Ints, capacity: int
+) -> tuple[Ints, Ints, Ints, Ints, bool, Ints, int]:
+    """The UDP payloads of the packets of a pcapng capture, from `begin`, which is a block.
+
+    Parameters
+    ----------
+    final
+        Whether the capture ends with `data`; if not, a block that is not whole is left.
+    big, interfaces
+        Byte order of the section, and (k, 3) link type, resolution and offset of its interfaces: as the last call
+        returned them.
+
+    Returns
+    -------
+    starts, ends, times_us, faults
+        As of `split_packets`; a simple packet has no time (ABSENT).
+    big, interfaces
+        For the next call.
+    consumed
+        Where the next call begins: a block that is not whole, or whose length cannot be one.
+    """
+    starts, ends = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
+    times, faults = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
+    n, at, size = 0, begin, len(data)
+    while n < capacity and at < size:
+        if at + 12 <= size and _number(data, at, 4, True) == _SECTION:
+            big = data[at + 8] == 0x1A
+            interfaces = np.empty((0, 3), np.int64)
+        length = _number(data, at + 4, 4, big) if at + 12 <= size else 12
+        if length < 12 or length % 4 or length > LONGEST_BLOCK:
+            break
+        behind = at + length
+        if behind > size:
+            if final:
+                starts[n], ends[n], times[n], faults[n] = at, size, ABSENT, CUT_PACKET
+                n, at = n + 1, size
+            break
+        kind = _number(data, at, 4, big)
+        if kind == _INTERFACE and length >= 20:
+            interfaces = np.concatenate((interfaces, _interface(data, at, behind, big)))
+        elif kind in (_PACKET, _SIMPLE):
+            head = 28 if kind == _PACKET else 12
+            kept = _number(data, at + (20 if kind == _PACKET else 8), 4, big) if length >= head + 4 else -1
+            which = _number(data, at + 8, 4, big) if kind == _PACKET else 0
+            starts[n], ends[n], times[n], faults[n] = at, behind, ABSENT, CUT_PACKET
+            if kind == _PACKET and kept >= 0 and which < len(interfaces):
+                ticks = (_number(data, at + 12, 4, big) << 32) | _number(data, at + 16, 4, big)
+                times[n] = _micros(ticks, interfaces[which, 1], interfaces[which, 2])
+            if kind == _SIMPLE:  # says only how much was sent
+                kept = min(kept, length - head - 4)
+            if 0 <= kept <= length - head - 4 and which < len(interfaces):
+                first, last, faults[n] = _payload(data, at + head, at + head + kept, interfaces[which, 0])
+                if faults[n] == 0:
+                    starts[n], ends[n] = first, last
+            n += 1
+        at = behind
+    return starts[:n].copy(), ends[:n].copy(), times[:n].copy(), faults[:n].copy(), big, interfaces, at
 
 
 @njit(cache=True)
-def _pair(data: Bytes, at: int) -> int:
-    return (int(data[at]) << 8) | int(data[at + 1])
+def _interface(data: Bytes, at: int, end: int, big: bool) -> Ints:
+    """Link type, resolution and offset in seconds that the description of an interface gives."""
+    out = np.array([[_number(data, at + 8, 2, big), 6, 0]], np.int64)
+    option = at + 16
+    while option + 8 <= end - 4:
+        code, length = _number(data, option, 2, big), _number(data, option + 2, 2, big)
+        if code == _RESOLUTION and length == 1:
+            out[0, 1] = int(data[option + 4])
+        elif code == _OFFSET and length == 8 and option + 12 <= end - 4:
+            first, second = _number(data, option + 4, 4, big), _number(data, option + 8, 4, big)
+            out[0, 2] = (first << 32) | second if big else (second << 32) | first
+        elif code == 0:
+            break
+        option += 4 + (length + 3) // 4 * 4
+    return out
+
+
+@njit(cache=True)
+def _micros(ticks: int, resolution: int, offset_s: int) -> int:
+    """Microseconds of ticks: of 10^-r seconds, or with the highest bit of r set of 2^-r."""
+    if resolution & 0x80:
+        bits = min(resolution & 0x7F, 40)
+        whole, part = ticks >> bits, ticks & ((1 << bits) - 1)
+        return (whole + offset_s) * 1_000_000 + (part * 1_000_000 >> bits)
+    micros = ticks
+    for _ in range(6, min(resolution, 15)):
+        micros //= 10
+    for _ in range(resolution, 6):
+        micros *= 10
+    return micros + offset_s * 1_000_000
+
+
+@njit(cache=True)
+def _number(data: Bytes, at: int, size: int, big: bool) -> int:
+    """An unsigned number of some bytes, as an int64: numba's own int(uint8) would be unsigned."""
+    value = 0
+    for byte in range(size):
+        value = (value << 8) | data[at + byte if big else at + size - 1 - byte]
+    return value
 
 
 @njit(cache=True)
@@ -95,17 +197,17 @@ def _payload(data: Bytes, at: int, end: int, link: int) -> tuple[int, int, int]:
     if link == _ETHERNET:
         if at + 14 > end:
             return at, end, NO_UDP
-        kind, at = _pair(data, at + 12), at + 14
+        kind, at = _number(data, at + 12, 2, True), at + 14
         while kind in (0x8100, 0x88A8, 0x9100) and at + 4 <= end:
-            kind, at = _pair(data, at + 2), at + 4
+            kind, at = _number(data, at + 2, 2, True), at + 4
     elif link == _LINUX:
         if at + 16 > end:
             return at, end, NO_UDP
-        kind, at = _pair(data, at + 14), at + 16
+        kind, at = _number(data, at + 14, 2, True), at + 16
     elif link == _LINUX2:
         if at + 20 > end:
             return at, end, NO_UDP
-        kind, at = _pair(data, at), at + 20
+        kind, at = _number(data, at, 2, True), at + 20
     elif link in (_LOOPBACK, _OPEN_LOOPBACK):
         at += 4
         kind = 0x86DD if at < end and data[at] >> 4 == 6 else 0x0800
@@ -114,7 +216,7 @@ def _payload(data: Bytes, at: int, end: int, link: int) -> tuple[int, int, int]:
     if kind == 0x0800:
         if at + 20 > end or data[at] >> 4 != 4 or data[at + 9] != 17:
             return at, end, NO_UDP
-        if _pair(data, at + 6) & 0x3FFF:  # more fragments, or not the first of them
+        if _number(data, at + 6, 2, True) & 0x3FFF:  # more fragments, or not the first of them
             return at, end, FRAGMENT
         at += 4 * (data[at] & 15)
     elif kind == 0x86DD:
@@ -127,7 +229,7 @@ def _payload(data: Bytes, at: int, end: int, link: int) -> tuple[int, int, int]:
         return at, end, NO_UDP
     if at + 8 > end:
         return at, end, CUT_PACKET
-    length = _pair(data, at + 4)
+    length = _number(data, at + 4, 2, True)
     if length < 8 or at + length > end:
         return at, end, CUT_PACKET
     return at + 8, at + length, 0
