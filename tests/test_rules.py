@@ -38,8 +38,8 @@ from truceline.rules.cases import cases
 from truceline.rules.sentences import noun, spoken, when
 from truceline.rules.subjects import UNSTATED, identity
 from truceline.rules.zones_at import Near, joined, within_reach
-from truceline.zones import ZoneIndex
 from truceline.weapons import Weapon, read
+from truceline.zones import ZoneIndex
 
 PLANT = Zone(id="plant", kind="circles", name="the plant", sites=[Site(name="Plant", lon=37.5, lat=48.3)], radius_km=2)
 BAND = Zone(id="band", kind="band", name="the 15 km band", to_km=15)
