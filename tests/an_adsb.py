@@ -37,10 +37,10 @@ def cpr(lon: float, lat: float, odd: bool, surface: bool = False) -> tuple[int, 
     """Latitude and longitude in 17 bits."""
     size = 90 if surface else 360
     d_lat = size / (60 - odd)
-    y = math.floor(2**17 * (lat % d_lat) / d_lat + 0.5)
+    y = math.floor(2**17 * (lat / d_lat - math.floor(lat / d_lat)) + 0.5)
     near = d_lat * (y / 2**17 + math.floor(lat / d_lat))
     d_lon = size / max(zones(near) - odd, 1)
-    x = math.floor(2**17 * (lon % d_lon) / d_lon + 0.5)
+    x = math.floor(2**17 * (lon / d_lon - math.floor(lon / d_lon)) + 0.5)
     return y % 2**17, x % 2**17
 
 

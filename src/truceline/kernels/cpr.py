@@ -68,13 +68,12 @@ def beside(
 ) -> tuple[float, float]:
     """Longitude and latitude of one report, the nearest to a place; `size` is 360 in the air, 90 on the ground."""
     d_lat = size / (59.0 if odd else 60.0)
-    j = np.floor(lat_deg / d_lat) + np.floor(0.5 + (lat_deg % d_lat) / d_lat - lat_cpr)
-    lat = d_lat * (j + lat_cpr)
+    # The nearest cell; not by floor and remainder, which do not agree at a cell's border.
+    lat = d_lat * (np.floor(0.5 + lat_deg / d_lat - lat_cpr) + lat_cpr)
     if not -90.0 <= lat <= 90.0:
         return np.nan, np.nan
     d_lon = size / max(zones(lat) - (1 if odd else 0), 1)
-    m = np.floor(lon_deg / d_lon) + np.floor(0.5 + (lon_deg % d_lon) / d_lon - lon_cpr)
-    lon = d_lon * (m + lon_cpr)
+    lon = d_lon * (np.floor(0.5 + lon_deg / d_lon - lon_cpr) + lon_cpr)
     return (lon + 180.0) % 360.0 - 180.0, lat
 
 
