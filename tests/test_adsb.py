@@ -257,6 +257,7 @@ class TestKernels:
         assert y == pytest.approx(lat + drift / 2, abs=1e-4)
 
     @settings(deadline=None, max_examples=200)
+    @example(90.0, 11.0, 0.0, 0.0, True, True)  # on the border of a cell
     @given(
         st.floats(-179.9, 179.9), st.floats(-86, 86), st.floats(-1, 1), st.floats(-1, 1), st.booleans(), st.booleans()
     )
