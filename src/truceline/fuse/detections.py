@@ -23,7 +23,7 @@ class Detections(NamedTuple):
     values: Floats  # (n, 12)
     keys: Ints  # (n, 7)
 
-    def rows(self, which: Ints | slice) -> "Detections":
+    def rows(self, which: Ints | npt.NDArray[np.bool_] | slice) -> "Detections":
         """Some of them."""
         return Detections(self.values[which], self.keys[which])
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 from truceline.frame import Frame
 from truceline.fuse.detections import Detections, Floats, Ints, codes, from_observations
 from truceline.fuse.motion import BEGINNING, MOTIONS, Looks, Motion, parameters
-from truceline.fuse.tracker_state import Rows, Segment, Settled, Settling, compact, fits, fresh
+from truceline.fuse.tracker_state import Rows, Segment, Settled, Settling, compact, fits, fresh, trimmed
 from truceline.kernels import gate as g
 from truceline.kernels import sweep
 from truceline.kernels import tracks as t
@@ -27,8 +27,10 @@ from truceline.kernels.motion import COEFFICIENTS
 from truceline.kernels.order import in_order, runs_before
 
 #: What became of a row of a step: in the picture (or waiting for its slice to be whole), there already, or later than
-#: the lateness allows.
-TAKEN, DUPLICATE, LATE, UNUSABLE = range(4)
+#: the lateness allows; without a time or position; ahead of all others, and kept until time gets there.
+TAKEN, DUPLICATE, LATE, UNUSABLE, AHEAD = range(5)
+#: A row so far ahead of the newest, among rows that are not, speaks of a wrong clock, seconds.
+AHEAD_S = 3600.0
 #: A track ends when so many looks missed it that a live object would be missed so with no more than this
 #: probability: at 0.9 a look, after four; before it is confirmed after two, after its first detection one. The
 #: picture leaves it out one look sooner: kept, in case it comes back.
@@ -96,6 +98,7 @@ class Tracker:
         self._room = np.full(COEFFICIENTS, np.nan), np.empty(14)
         self._segments: deque[Segment] = deque()
         self._waiting = Detections(np.empty((0, g.VALUES)), np.empty((0, g.KEYS), np.int64))
+        self._ahead = self._waiting
         self._settling = Settling()
         self._since_checkpoint, self._checkpoint_s = 0, -np.inf
         self._events = np.empty((0, 4), np.int64)
@@ -118,7 +121,7 @@ class Tracker:
         Returns
         -------
         (n,) int8
-            What became of each row: `TAKEN`, `DUPLICATE`, `LATE` or `UNUSABLE`; counted in `left_out`.
+            What became of each row: `TAKEN`, `DUPLICATE`, `LATE`, `UNUSABLE` or `AHEAD`; counted in `left_out`.
         """
         if isinstance(batch, pa.Table):
             usable, reasons = from_observations(batch, self.frame)
@@ -132,7 +135,7 @@ class Tracker:
         if not len(values):
             return fates
         head = self.head_s
-        if whole and not len(self._waiting.values) and in_order(values, keys, slice_s, head):
+        if whole and not len(self._waiting.values) + len(self._ahead.values) and in_order(values, keys, slice_s, head):
             self._run(values, keys)
         else:
             self._mixed(batch, whole, head, fates)
@@ -147,7 +150,9 @@ class Tracker:
         self._settle()
 
     def finish(self) -> None:
-        """End of all rows: everything is settled."""
+        """End of all rows: everything is settled, also what was held for being ahead."""
+        self._waiting, self._ahead = _both(self._waiting, self._ahead), self._ahead.rows(slice(0, 0))
+        self._waiting = self._waiting.rows(_sorted(self._waiting, self.slice_s)[0])
         self.flush()
         while self._segments:
             self._settling.add(self._segments.popleft())
@@ -185,16 +190,19 @@ class Tracker:
             "settings": self._settings,
             "waiting.values": self._waiting.values,
             "waiting.keys": self._waiting.keys,
+            "ahead.values": self._ahead.values,
+            "ahead.keys": self._ahead.keys,
             "fate": held.fate,
             "names": held.names,
-            **{f"live.{name}": a for name, a in self._live._asdict().items()},
+            **{f"live.{name}": a for name, a in trimmed(self._live)._asdict().items()},
             **{f"held.{name}": a for name, a in held.held._asdict().items()},
         }
         for where, segments in (("window", list(self._segments)), ("settled", held.segments)):
             for k, segment in enumerate(segments):
                 arrays |= {f"{where}.{k}.{name}": np.asarray(getattr(segment, name)) for name in Segment._fields[:7]}
                 if segment.before is not None:
-                    arrays |= {f"{where}.{k}.before.{name}": a for name, a in segment.before._asdict().items()}
+                    before = trimmed(segment.before)._asdict()
+                    arrays |= {f"{where}.{k}.before.{name}": a for name, a in before.items()}
         arrays["scalars"] = np.array(
             [self.frame.lon, self.frame.lat, self.frame.radius_m, self.lateness_s, self.slice_s, self._checkpoint_s,
              held.head_s, held.newest_s]
@@ -215,6 +223,7 @@ class Tracker:
         out.left_out = json.loads(str(kept["left_out"]))
         out._live = t.Live(*(kept[f"live.{name}"] for name in t.Live._fields))
         out._waiting = Detections(kept["waiting.values"], kept["waiting.keys"])
+        out._ahead = Detections(kept["ahead.values"], kept["ahead.keys"])
         out._since_checkpoint, out._checkpoint_s = int(whole[0]), float(scalars[5])
         out._segments = deque(_segment(kept, f"window.{k}") for k in range(int(whole[2])))
         settling = out._settling
@@ -235,18 +244,24 @@ class Tracker:
         fates[~np.isfinite(batch.values[:, : g.AT_SIGMA]).all(axis=1)] = UNUSABLE
         begins = np.floor(batch.values[:, g.AT] / slice_s) * slice_s
         if head > -np.inf:
-            fates[(fates == TAKEN) & (begins < head - slice_s - self.lateness_s)] = LATE
+            window = head if self.lateness_s <= 0 else head - slice_s - self.lateness_s
+            fates[(fates == TAKEN) & (begins < window)] = LATE
             before = rows[(fates == TAKEN) & (begins < head)]
             if len(before):
                 known = np.concatenate([s.keys[:, :2] for s in self._segments] or [np.empty((0, 2), np.int64)])
                 fates[before[_among(batch.keys[before, :2], known)]] = DUPLICATE
+            if not whole:
+                self._hold(batch, begins, head, fates)
         taken = rows[fates == TAKEN]
-        merged = Detections(
-            np.concatenate([self._waiting.values, batch.values[taken]]),
-            np.concatenate([self._waiting.keys, batch.keys[taken]]),
-        )
+        merged = _both(self._waiting, batch.rows(taken))
+        if len(self._ahead.values) and len(taken):
+            # time has got there; or everything has, so that it was no jump of one clock
+            reached = np.inf if begins[taken].min() > head + AHEAD_S else head + AHEAD_S
+            due = self._ahead.values[:, g.AT] <= reached
+            merged, self._ahead = _both(merged, self._ahead.rows(due)), self._ahead.rows(~due)
         order, repeats = _sorted(merged, slice_s)
-        fates[taken[repeats[repeats >= len(self._waiting.values)] - len(self._waiting.values)]] = DUPLICATE
+        again = repeats - len(self._waiting.values)
+        fates[taken[again[(again >= 0) & (again < len(taken))]]] = DUPLICATE
         self._count("later than the lateness allows", int(np.sum(fates == LATE)))
         self._count("seen before", int(np.sum(fates == DUPLICATE)))
         self._count("no time or position", int(np.sum(fates == UNUSABLE)))
@@ -262,6 +277,14 @@ class Tracker:
             merged = self._back(begins[0], merged.rows(slice(0, ready)))
             ready = len(merged.values)
         self._run(merged.values[:ready], merged.keys[:ready])
+
+    def _hold(self, batch: Detections, begins: Floats, head: float, fates: npt.NDArray[np.int8]) -> None:
+        """Keep rows far ahead of all others apart, until time gets there: a clock has jumped."""
+        far = (fates == TAKEN) & (begins > head + AHEAD_S)
+        if far.any() and ((fates == TAKEN) & ~far).any():
+            fates[far] = AHEAD
+            self._ahead = _both(self._ahead, batch.rows(np.flatnonzero(far)))
+            self._count("ahead of all others, kept until time gets there", int(far.sum()))
 
     def _back(self, to_s: float, late: Detections) -> Detections:
         """Go back to the last checkpoint before a slice; the rows since then and the late ones, in order."""
@@ -341,11 +364,23 @@ def _segment(kept: Mapping[str, npt.NDArray[Any]], name: str) -> Segment:
     return Segment._make([*arrays, float(kept[f"{name}.first_s"]), float(kept[f"{name}.last_s"]), before])
 
 
+def _both(a: Detections, b: Detections) -> Detections:
+    """The rows of both."""
+    if not len(a.values):
+        return b
+    return Detections(np.concatenate([a.values, b.values]), np.concatenate([a.keys, b.keys]))
+
+
 def _among(ids: Ints, known: Ints) -> npt.NDArray[np.bool_]:
     """Of each id whether it is among known ones."""
-    near = np.isin(known[:, 0], ids[:, 0])
-    pairs = set(map(bytes, known[near]))
-    return np.array([bytes(row) in pairs for row in ids], np.bool_) if pairs else np.zeros(len(ids), np.bool_)
+    known = known[np.isin(known[:, 0], ids[:, 0])]
+    whole = np.concatenate([known, ids])
+    order = np.lexsort((np.arange(len(whole)) >= len(known), whole[:, 1], whole[:, 0]))
+    same = np.append(False, (whole[order[1:]] == whole[order[:-1]]).all(axis=1))
+    # the known ones come first among equals; ids themselves are each once, or dropped as repeats later
+    out = np.zeros(len(whole), np.bool_)
+    out[order] = same
+    return out[len(known) :]
 
 
 def _sorted(rows: Detections, slice_s: float) -> tuple[Ints, Ints]:

@@ -60,6 +60,12 @@ def fits(live: t.Live, rows: int, named: int) -> bool:
     )
 
 
+def trimmed(live: t.Live) -> t.Live:
+    """The slots in use only, to be stored."""
+    used = int(live.counts[t.USED])
+    return live._replace(states=live.states[:used], keys=live.keys[:used], order=live.order[:used])
+
+
 class Settled(NamedTuple):
     """Points of confirmed tracks that can no longer change, and what became of tracks."""
 

@@ -77,9 +77,9 @@ def _beside(p, q):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy", _nrt=False)
 def _two_of_one(live, a, b):  # type: ignore[no-untyped-def]
-    """Whether two tracks can be of one object: seen by different sensors, never both in one group, names agreeing."""
+    """Whether two tracks can be of one object: not seen by the same sensors, nor in one group; names agreeing."""
     k, m = live.keys[a], live.keys[b]
-    if k[t.SENSOR] == m[t.SENSOR] or not t.same_kind(k[t.KIND], m[t.KIND]):
+    if k[t.SENSORS] == m[t.SENSORS] or not t.same_kind(k[t.KIND], m[t.KIND]):
         return False
     if k[t.GROUP] in (m[t.GROUP], m[t.GROUP_BEFORE]) or (k[t.GROUP_BEFORE] in (m[t.GROUP], m[t.GROUP_BEFORE])):
         return False

@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 # columns of a live track's keys
-SERIAL, KIND, HITS, STATUS, ID_0, ID_1, SCHEME, IDENTITY, PARENT, GROUP, GROUP_BEFORE, SENSOR, BESIDE = range(13)
+SERIAL, KIND, HITS, STATUS, ID_0, ID_1, SCHEME, IDENTITY, PARENT, GROUP, GROUP_BEFORE, SENSORS, BESIDE = range(13)
 TRACK_KEYS = 13
 TENTATIVE, CONFIRMED = 0, 1
 # counts: live tracks, slots used (with holes), next serial, groups so far, identities kept, events written
@@ -139,6 +139,12 @@ def can_be(marks, slot, keys, d):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)
+def _bit(sensor):  # type: ignore[no-untyped-def]
+    """The bit of a sensor, among 62: which sensors saw a track is kept as a set of them."""
+    return np.int64(1) << ((sensor ^ (sensor >> np.int64(31))) & np.int64(0x7FFFFFFF)) % np.int64(62)
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
 def _confirmed(live, marks, slot, d, events):  # type: ignore[no-untyped-def]
     """Tell of a track's confirmation by row `d`, and of what it split from."""
     tell(live, events, CONFIRM, marks[slot, SERIAL], -1, d)
@@ -165,7 +171,7 @@ def _begin(live, states, marks, d, values, keys, parameters, parent, bears, seri
     marks[slot, ID_0], marks[slot, ID_1] = keys[d, g.ID_0], keys[d, g.ID_1]
     marks[slot, SCHEME], marks[slot, IDENTITY], marks[slot, PARENT] = keys[d, g.SCHEME], keys[d, g.IDENTITY], parent
     marks[slot, GROUP], marks[slot, GROUP_BEFORE] = counts[GROUPS], -1
-    marks[slot, SENSOR], marks[slot, BESIDE] = keys[d, g.SENSOR], -1
+    marks[slot, SENSORS], marks[slot, BESIDE] = _bit(keys[d, g.SENSOR]), -1
     counts[NEXT_SERIAL] += 1
     live.order[counts[LIVE]] = slot
     counts[LIVE] += 1
@@ -243,7 +249,7 @@ def take(  # type: ignore[no-untyped-def]
         states[slot, mo.IDENTIFIED] = at
     if marks[slot, GROUP] != now:
         marks[slot, GROUP_BEFORE], marks[slot, GROUP] = marks[slot, GROUP], now
-    marks[slot, SENSOR] = keys[d, g.SENSOR]
+    marks[slot, SENSORS] |= _bit(keys[d, g.SENSOR])
     _point(states, marks, slot, d, log_density, distance2, serials, points)
     if marks[slot, STATUS] == TENTATIVE:  # a name is as good as another hit, and is not given by chance
         has_name = marks[slot, IDENTITY] != 0
