@@ -649,6 +649,17 @@ def test_where_nothing_moved_there_is_nothing_to_tell():
     assert whats(alone) == ["inside"]
 
 
+def test_tracks_are_read_where_neither_observations_nor_sensors_nor_identities_are_known():
+    """What was heard, by whom and of whom is then unknown; zones and stays are not."""
+    tracks, points, seen = tables({"mmsi:1": eastward(HOURS), "mmsi:2": silent(eastward(HOURS, 3_000.0), 3_600, 7_200)})
+    nobody = seen.set_column(seen.schema.get_field_index("identity"), "identity", pa.nulls(seen.num_rows, pa.string()))
+    nobody = nobody.set_column(seen.schema.get_field_index("sensor"), "sensor", pa.nulls(seen.num_rows, pa.string()))
+    for known in (seen.slice(0, 0), nobody):
+        told = set(movements(tracks, points, known, FRAME, {"zone": BOX})["what"].to_pylist())
+        assert {"movement.inside", "movement.exit"} <= told
+        assert "movement.impossible" not in told
+
+
 def test_a_movement_is_as_narrow_as_the_narrowest_of_its_tracks():
     tracks, points, seen = tables(meeting(), release="public")
     labels = pa.array(["public", "sending_states"])

@@ -98,8 +98,9 @@ class Ways:
 @cache
 def draws() -> Floats:
     """The paths drawn: the same for every way, spread as evenly as a Sobol sequence does."""
-    uniform = qmc.Sobol(path.DRAWN, scramble=True, rng=np.random.default_rng(2031)).random(assumed.DRAWN_PATHS)
-    return np.ascontiguousarray(ndtri(np.clip(uniform, 1e-9, 1 - 1e-9)))
+    # not scrambled: no generator's stream, which another version may change, has a part in it
+    uniform = qmc.Sobol(path.DRAWN, scramble=False).random(assumed.DRAWN_PATHS) + 0.5 / assumed.DRAWN_PATHS
+    return np.ascontiguousarray(ndtri(uniform))
 
 
 def zone_outcomes(fixes: Fixes, zones: Mapping[str, BaseGeometry], names: Mapping[str, str]) -> list[Told]:
