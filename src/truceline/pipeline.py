@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,7 +26,7 @@ from truceline.fuse.occurrences import COLUMNS
 from truceline.intake import JOURNAL, Progress, configure, silent
 from truceline.line import Line
 from truceline.mission import Mission, files, hashes
-from truceline.observation import TIME, ids
+from truceline.observation import TIME, id_order, ids
 from truceline.places import ATTRIBUTION, Gazetteer, outer_border
 from truceline.rules.cases import cases
 from truceline.store import Book, Edition, Journal, Published, publish
@@ -253,8 +252,7 @@ def _before(observations: pa.Table, until: datetime | None) -> pa.Table:
 
 def inputs_digest(observations: pa.Table, file_hashes: Mapping[str, str], until: datetime | None) -> str:
     """SHA-256 over all that a picture is a function of but for the verdicts: ids, files, cut-off, code version."""
-    pairs = ids(observations["observation_id"])
-    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    pairs = ids(observations["observation_id"])[id_order(observations["observation_id"])]
     rest = json.dumps([file_hashes, until, __version__], sort_keys=True, default=str)
     return _digest([pairs.astype(">u8").tobytes(), rest.encode()])
 

@@ -5,6 +5,7 @@ observations into other incidents, a signed verdict goes where most of its obser
 says that its evidence has changed.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 
 from truceline.finding import CASES, observations_digest
 from truceline.kernels.idset import index_in
-from truceline.observation import ID, RELEASES, TIME, id_column, id_order, ids, narrowest, to_numpy
+from truceline.observation import ID, RELEASES, TIME, bytes_of, id_column, id_order, ids, narrowest, to_numpy
 from truceline.rules.holding import SEVERITIES
 from truceline.rules.subjects import Floats, Ints, coded, identity
 
@@ -52,8 +53,8 @@ class Evidence:
         return _found(observation_ids, self.observations)
 
     @cached_property
-    def _member_ids(self) -> list[bytes]:
-        return self.bytes_of(self.members)
+    def _member_ids(self) -> bytes:
+        return bytes_of(self.observations.take(pa.array(self.members))).tobytes()
 
     @cached_property
     def anchor_ids(self) -> list[bytes | None]:
@@ -64,9 +65,10 @@ class Evidence:
         """Observation numbers behind an incident; none for -1."""
         return self.members[self.first[incident] : self.first[incident + 1]] if incident >= 0 else self.members[:0]
 
-    def ids_behind(self, incident: int) -> list[bytes]:
-        """The ids behind an incident, sorted; none for -1."""
-        return self._member_ids[self.first[incident] : self.first[incident + 1]] if incident >= 0 else []
+    def digest_of(self, incident: int) -> str:
+        """`observations_digest` of what is behind an incident; of nothing for -1."""
+        a, b = (16 * int(at) for at in self.first[incident : incident + 2]) if incident >= 0 else (0, 0)
+        return hashlib.sha256(self._member_ids[a:b]).hexdigest()
 
     def bytes_of(self, numbers: Ints) -> list[bytes]:
         """The ids of observations, as bytes."""
@@ -131,7 +133,7 @@ def cases(
     for group, incident in zip(groups.tolist(), held.incident[groups].tolist(), strict=True):
         case_ids.append(signed[group]["case_id"] if group in signed else held.fresh(group, behind, taken))
         taken.add(case_ids[-1])
-        digests.append(observations_digest(behind.ids_behind(incident)))
+        digests.append(behind.digest_of(incident))
     columns |= {"case_id": pa.array(case_ids, ID), "observations_digest": pa.array(digests, pa.string())}
     verdict_of: list[dict[str, Any]] = [signed.get(group, {}) for group in groups.tolist()]
     columns["state"] = pa.array([verdict.get("verdict", "alleged") for verdict in verdict_of], pa.string())
