@@ -218,6 +218,22 @@ def test_the_report_has_the_flight_and_not_the_ship(folder):
     assert {held["clause"] for held in row["held"]} == {"1"}
 
 
+@pytest.mark.parametrize(("use", "told"), [("lane", {"movement.stop"}), ("port", set()), (None, set())])
+def test_stopping_is_told_of_a_lane(use, told, tmp_path):
+    """An hour under way, three hours still, inside a zone that the agreement calls a lane; in a port it is usual."""
+    (tmp_path / "mission.toml").write_text(MISSION.partition('[[source]]\nid = "ais"')[0])
+    lane = "coordinates = [[[30.9, 45.9], [31.3, 45.9], [31.3, 46.1], [30.9, 46.1]]]"
+    zone = f'[[zone]]\nid = "approach"\nkind = "polygon"\n{lane}\n'
+    (tmp_path / "agreement.toml").write_text(AGREEMENT + zone + (f'use = "{use}"\n' if use else ""))
+    sailed, lay = along(30.95, 31.2, 46.0, range(0, 3600, 60)), along(31.2, 31.2, 46.0, range(3600, 14_400, 60))
+    rows = [f"{at.isoformat()},{lon:.6f},{lat:.6f},vessel.cargo" for at, lon, lat in (*sailed, *lay)]
+    (tmp_path / "radar.csv").write_text("\n".join(["at,lon,lat,what", *rows]) + "\n")
+    desk.run(tmp_path, NOW)
+    found = set(desk.table(tmp_path, "movements")["what"].to_pylist())
+    assert found & {"movement.stop"} == told
+    assert desk.table(tmp_path, "incidents").num_rows == 0
+
+
 def test_a_mission_where_nothing_but_ships_moved_reports_their_last_day(folder, tmp_path):
     """No event is no error: the report of a quiet day says so."""
     quiet = tmp_path / "quiet"

@@ -81,6 +81,8 @@ class Zone(Strict, frozen=True):
     sites: list[Site] = []
     radius_km: Positive | None = None
     population: Annotated[int, Meta(ge=0)] = 0
+    #: What ships do there: stopping in a lane is told, staying in a port or at an anchorage is not.
+    use: Literal["", "lane", "port", "anchorage"] = ""
 
 
 class Exemption(Strict, frozen=True):

@@ -19,6 +19,7 @@ from truceline.agreement import Agreement
 from truceline.frame import Frame
 from truceline.fuse.columns import Groups
 from truceline.fuse.movement import as_events, movements, tied
+from truceline.fuse.movement_positions import dry_land
 from truceline.fuse.tables import against, assembled
 from truceline.fuse.tracking import track
 from truceline.observation import TIME, to_numpy
@@ -72,7 +73,11 @@ def moving(
         )
     tracked = track(fixes, frame)
     areas, names = _areas(agreement, frame, zones, tracked.points)
-    told = movements(tracked.tracks, tracked.points, fixes, frame, areas, names=names)
+    uses = {zone.id: zone.use for zone in agreement.zone if zone.use}
+    kinds = {key: use for key in areas if (use := uses.get(key.partition(_AT)[0]))}
+    at_sea = pc.any(pc.starts_with(tracked.tracks["what"], "vessel")).as_py()
+    land = dry_land(frame) if at_sea else None  # half a second
+    told = movements(tracked.tracks, tracked.points, fixes, frame, areas, land=land, names=names, kinds=kinds)
     told = _in_force(told, zones)
     events = as_events(_spoken_of(told, tracked.tracks, agreement), tracked.tracks)
     ties = tied(events, told, tracked.points)
@@ -90,9 +95,10 @@ def moving(
 def _areas(
     agreement: Agreement, frame: Frame, zones: Zones, points: pa.Table
 ) -> tuple[dict[str, BaseGeometry], dict[str, str]]:
-    """The zones that clauses speak of, by id and, where they follow the actual line, its date; and their names."""
+    """The zones that clauses speak of or ships use, by id and, if they follow the line, its date; and their names."""
     speaking = [clause for clause in agreement.clause if clause.type in _OF_OBJECTS]
     wanted = {c.zone for c in speaking} | {r.zone for c in speaking for r in c.reading if r.zone is not None}
+    wanted |= {zone.id for zone in agreement.zone if zone.use}
     at_s = to_numpy(points["at"])
     of_days = [day_of(int(day)) for day in np.unique(days(at_s[np.isfinite(at_s)]))]
     dated = {one.day: one for day in of_days if (one := zones.line_at(day)) is not None}
