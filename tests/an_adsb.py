@@ -58,11 +58,11 @@ def surface(lon: float, lat: float, odd: bool, movement: int = 39, track: int = 
     return f"{7:05b}{movement:07b}1{track:07b}0{odd:01b}{y:017b}{x:017b}"
 
 
-def velocity(east: int, north: int, climb: int = 0) -> str:
-    """The message of a velocity over the ground: knots, and feet a minute in steps of 64."""
-    e, n = (f"{int(v < 0):01b}{abs(v) + 1:010b}" for v in (east, north))
+def velocity(east: int, north: int, climb: int = 0, step: int = 1) -> str:
+    """The message of a velocity over the ground: knots in steps of 1 or 4, feet a minute in steps of 64."""
+    e, n = (f"{int(v < 0):01b}{abs(v) // step + 1:010b}" for v in (east, north))
     rate = f"{int(climb < 0):01b}{abs(climb) // 64 + 1:09b}"
-    return f"{19:05b}{1:03b}00000{e}{n}0{rate}0000000000"
+    return f"{19:05b}{1 if step == 1 else 2:03b}00000{e}{n}0{rate}0000000000"
 
 
 def identification(callsign: str, category: int = 3, kind: int = 4) -> str:

@@ -115,6 +115,11 @@ class TestFrames:
             assert row["adsb_climb_mps"] == pytest.approx(-640 * FOOT / 60, rel=1e-5)
         assert accepted[4]["speed_mps"] is None  # 11.8 s old
 
+    def test_who_is_faster_than_sound_says_it_in_steps_of_four_knots(self, read):
+        row = one(read(at(0, an_adsb.velocity(1200, -1600, step=4))))
+        assert row["speed_mps"] == pytest.approx(2000 * KNOT, rel=1e-5)
+        assert row["course_deg"] == pytest.approx(180 - 36.8699, abs=1e-3)
+
     def test_a_velocity_of_another_aircraft_is_not_taken(self, read):
         other = f"{T + 0.2},{squitter(an_adsb.velocity(10, 10), icao=0x4B1815)}"
         accepted, _ = read(at(0, EVEN), other, at(0.5, ODD))
@@ -303,8 +308,10 @@ class TestKernels:
             return  # reserved values
         one_frame = np.frombuffer(bytes.fromhex(frame), np.uint8).reshape(1, 14)
         wholes, numbers, _ = modes.fields(one_frame, np.array([14]))
-        # On the ground rs1090 rounds the speed otherwise; of a velocity 0 means none, which rs1090 takes for -1 knot.
-        unsaid = kind <= 8 or not (rest >> 32 & 1023 and rest >> 21 & 1023)
+        # On the ground rs1090 rounds the speed otherwise; of a velocity 0 means none, which rs1090 takes for -1 knot;
+        # and who stands still goes nowhere, not north.
+        unsaid = kind <= 8 or not (rest >> 32 & 1023 and rest >> 21 & 1023) or numbers[0, modes.SPEED] == 0
+        unsaid |= kind == 19 and rest >> 48 == 2  # faster than sound, in steps of four knots: rs1090 counts single ones
         assert f"{wholes[0, modes.ADDRESS]:06x}" == theirs["icao24"]
         for ours, name in ((modes.ALTITUDE, "altitude"), (modes.SPEED, "groundspeed"), (modes.COURSE, "track"),
                            (modes.CLIMB, "vertical_rate"), (modes.ABOVE_BARO, "geo_minus_baro")):  # fmt: skip
