@@ -49,8 +49,8 @@ class Assumed:
     rates: tuple[float, ...] = (0.04, 0.16, 0.64)
     starts: tuple[float, ...] = (0.4, 0.35, 0.25)
     #: Background fires come at these multiples of what is expected, and beside them at these rates, this often, for so
-    #: many days. Fitted to the years 2019 to 2021 of Ukraine, each held out of its own baseline. The last stands for
-    #: what no season expects: a wildfire, a peat bog, a tip.
+    #: many days. Fitted to the years 2019 to 2021 of Ukraine, each held out of its baseline; but for the last, which
+    #: stands for what no season expects, a wildfire, a peat bog, a tip (assumption, low).
     levels: tuple[float, ...] = (0.4, 1.3, 3.8, 1.0)
     others: tuple[float, ...] = (0.0, 0.0, 0.0, 0.5)
     weights: tuple[float, ...] = (0.535, 0.4, 0.065, 0.001)
@@ -147,17 +147,16 @@ def settled(stage: "Stage", by_day: Floats) -> Found:
     scene, made = stage.scene, stage.chain
     # only near the line do cells change each other: the rest is looked at once, at the end
     near, fires = stage.near, stage.counted(by_day)
-    busy, shift = np.zeros(stage.rate.shape), np.zeros((scene.periods, len(near)))
-    mine = np.ascontiguousarray(fires[:, near])
+    busy, shift = np.zeros((2, scene.periods, len(near)))
+    mine, at_first, ending = (np.ascontiguousarray(values[:, near]) for values in (fires, stage.onset, stage.end))
+    burnt = stage.burnt(by_day)
     for _ in range(stage.assumed.settlings - 1):
-        expected, watched = stage.exposure(stage.region(busy, by_day), near)
-        onset = _shifted(stage.onset[:, near], shift)
-        active = smooth(mine, expected, watched, onset, stage.end[:, near], made).sum(axis=1)
-        busy[:, near] = active
-        shift = stage.coupled(active)
-    region = stage.region(busy, by_day)
+        expected, watched = stage.exposure(stage.region(busy, burnt, by_day), near)
+        busy = smooth(mine, expected, watched, _shifted(at_first, shift), ending, made).sum(axis=1)
+        shift = stage.coupled(busy)
+    region = stage.region(busy, burnt, by_day)
     onset = stage.onset.copy()
-    onset[:, near] = _shifted(onset[:, near], shift)
+    onset[:, near] = _shifted(at_first, shift)
     seen = np.unique(stage.cell)
     expected, watched = stage.exposure(region, seen)
     active = smooth(np.ascontiguousarray(fires[:, seen]), expected, watched, onset[:, seen], stage.end[:, seen], made)
@@ -231,7 +230,13 @@ class Stage:
         counting = np.where(np.isfinite(line_km), np.exp(-line_km / assumed.count_km), 1.0)
         self.counting = counting[scene.line]
         self.near = np.flatnonzero(self.counting.max(axis=0, initial=0.0) > _COUNTS)
-        self.counts = np.ascontiguousarray(self.counting[:, self.near])
+        self.counts, self.near_rate = (np.ascontiguousarray(v[:, self.near]) for v in (self.counting, self.rate))
+        self.near_of = np.full(len(self.rows), -1)
+        self.near_of[self.near] = np.arange(len(self.near))
+        self.close = np.flatnonzero(self.near_of[self.cell] >= 0)  # detections in `near` cells
+        across = self.grid.columns // BLOCK
+        block = (scene.row // BLOCK) * across + scene.column // BLOCK
+        self.day_block = scene.day * (self.grid.rows // BLOCK) * across + block
         self.steps = background.grid.steps_per_km
         self.due = pooled(self.on_grid(self.rate), BLOCK)
         # how the surroundings are is asked in the box of cells near the line only, in whole blocks
@@ -254,22 +259,28 @@ class Stage:
         out[:, self.rows, self.columns] = cells
         return out
 
-    def region(self, busy: Floats, by_day: Floats) -> Floats:
-        """(days, block rows, block columns) what burns, compared with the season, where the conflict is not."""
-        scene = self.scene
-        weight = by_day * (1.0 - busy[self.period, self.cell])
+    def burnt(self, by_day: Floats) -> Floats:
+        """(days, block rows, block columns) what burnt, for whatever reason."""
         blocks = self.grid.rows // BLOCK, self.grid.columns // BLOCK
-        flat = (scene.day * blocks[0] + scene.row // BLOCK) * blocks[1] + scene.column // BLOCK
-        burnt = np.bincount(flat, weight, minlength=len(scene.seen) * blocks[0] * blocks[1]).reshape(-1, *blocks)
-        # of the expected fires only those where something is active change from one look to the next
-        near = self.near
+        counted = np.bincount(self.day_block, by_day, minlength=len(self.scene.seen) * blocks[0] * blocks[1])
+        return np.asarray(counted.reshape(-1, *blocks), np.float64)
+
+    def region(self, busy: Floats, burnt: Floats, by_day: Floats) -> Floats:
+        """(days, block rows, block columns) what burns, compared with the season, where the conflict is not.
+
+        `busy` is (t, c) of `near` cells: only there fires and what is expected are changed by it.
+        """
+        scene, near, close = self.scene, self.near, self.close
+        taken = by_day[close] * busy[self.period[close], self.near_of[self.cell[close]]]
+        others = burnt - np.bincount(self.day_block[close], taken, minlength=burnt.size).reshape(burnt.shape)
+        blocks = burnt.shape[1:]
         block = (self.rows[near] // BLOCK) * blocks[1] + self.columns[near] // BLOCK
-        taken = np.arange(scene.periods)[:, None] * blocks[0] * blocks[1] + block
-        active = np.bincount(taken.ravel(), (self.rate[:, near] * busy[:, near]).ravel(), minlength=self.due.size)
+        place = np.arange(scene.periods)[:, None] * blocks[0] * blocks[1] + block
+        active = np.bincount(place.ravel(), (self.near_rate * busy).ravel(), minlength=self.due.size)
         still = np.repeat(self.due - active.reshape(self.due.shape), PERIOD_DAYS, axis=0) * scene.seen[:, None, None]
         rows, columns = self.region_steps
         extent = 2.0 * np.sqrt(np.pi) * _REGION_DAYS * self.region_extent
-        found, due = (blur(np.asarray(v, np.float64), _REGION_DAYS, rows, columns) for v in (burnt, still))
+        found, due = (blur(np.asarray(v, np.float64), _REGION_DAYS, rows, columns) for v in (others, still))
         return np.asarray(np.maximum((_REGION_DOUBT + extent * found) / (_REGION_DOUBT + extent * due), _DARK))
 
     @property
