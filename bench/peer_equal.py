@@ -270,9 +270,9 @@ def _cases(wrong: list[str], mine: pa.Table, theirs: pd.DataFrame) -> None:
     _numbers(wrong, "cases", "at", to_numpy(mine["opened_at"]).astype(float), theirs["opened_at"].to_numpy(float))
 
 
-#: How far a drawn line may be off anywhere, degrees (2 m), and a drawn zone: either side generalises the border of
-#: another drawing to 25 m, since ours widens lines piece by piece, and arcs of 16 chords are short by 0.12 %.
-LINE_DEG, ZONE_DEG = 2e-5, 1e-3
+#: How far a drawn line may be off anywhere, degrees (2 m); and the share of a drawn zone that one drawing has and the
+#: other has not: ours widens lines piece by piece and draws circles with as many corners as the map shows.
+LINE_DEG, ZONE_SHARE = 2e-5, 0.01
 
 
 def _line(wrong: list[str], mine: pa.Table, theirs: pd.DataFrame) -> None:
@@ -295,13 +295,16 @@ def _zones(wrong: list[str], mine: pa.Table, theirs: pd.DataFrame) -> None:
 
 
 def _drawn(wrong: list[str], what: str, names: list[str], mine: pa.ChunkedArray, theirs: pd.Series) -> None:
-    """How far the corners of each drawing's lines or borders are from the other drawing."""
-    most = LINE_DEG if what == "line" else ZONE_DEG
+    """How far the corners of each drawing of a line are from the other; what of a zone is in one drawing alone."""
     for name, one, other in zip(names, shapely.from_wkb(mine.to_pylist()), theirs, strict=True):
-        one, other = (shapely.boundary(shape) if shape.area else shape for shape in (one, other))
-        away = max(distances(one, other), distances(other, one))
-        if away > most:
-            wrong.append(f"{what} {name}: drawn up to {away:g} degrees apart")
+        if what == "line":
+            away = max(distances(one, other), distances(other, one))
+            if away > LINE_DEG:
+                wrong.append(f"line {name}: drawn up to {away:g} degrees apart")
+        else:
+            share = shapely.symmetric_difference(one, other).area / other.area
+            if share > ZONE_SHARE:
+                wrong.append(f"zone {name}: {100 * share:.2f} % of it is in one drawing alone")
 
 
 def distances(corners_of: Any, to: Any) -> float:
