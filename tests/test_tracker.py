@@ -136,7 +136,7 @@ def test_one_object_through_two_sensors_is_one_track():
 
 
 def test_two_tracks_of_one_object_merge_and_the_younger_says_into_which():
-    """The second sensor was 600 m off at first; with that gone, they are beside each other for a minute."""
+    """The second sensor was 600 m off at first; with that gone, they are beside each other."""
     at = np.arange(0.0, 600.0, 5.0)
     a = plots(at, 20.0 * at, 0.0 * at, sigma_m=30.0, kind=2)
     later = at[at >= 100.0]

@@ -91,7 +91,8 @@ class Tracker:
         self._settings = np.zeros(t.SETTINGS)
         self._settings[t.SLICE_S], self._settings[t.GATE] = slice_s, gate_sigmas
         self._settings[t.SWEEP_S] = slice_s
-        self._settings[t.BESIDE_EVERY_S], self._settings[t.BESIDE_FOR_S] = 30.0, 60.0
+        # often enough that of two tracks of one object neither starves before they are found beside each other
+        self._settings[t.BESIDE_EVERY_S], self._settings[t.BESIDE_FOR_S] = 10.0, 20.0
         self._settings[t.GONE_LOG : t.BEGIN_LOG] = np.log(GONE), np.log(GONE_TENTATIVE), np.log(GONE_FIRST)
         self._settings[t.BEGIN_LOG] = np.log(BEGINNING.value)
         self._live = fresh()

@@ -90,6 +90,11 @@ def _two_of_one(live, a, b):  # type: ignore[no-untyped-def]
 def _merge(live, at, parameters, settings, c, events):  # type: ignore[no-untyped-def]
     """Merge confirmed tracks that have been beside each other for long enough: the younger into the older."""
     n = live.counts[t.LIVE]
+    alike = True
+    for r in range(1, n):
+        alike &= live.keys[live.order[r], t.SENSORS] == live.keys[live.order[0], t.SENSORS]
+    if alike:
+        return
     where, slots, count = np.zeros((n, 14)), np.empty(n, np.int64), 0
     seen = np.zeros((n, 3))
     for r in range(n):
