@@ -71,7 +71,7 @@ def moving(
             *(schema.empty_table() for schema in (picture.TRACKS, picture.TRACK_POINTS, picture.MOVEMENTS)),
             *(schema.empty_table() for schema in (picture.ASSOCIATIONS, picture.EVENTS, picture.INCIDENTS)),
         )
-    tracked = track(fixes, frame)
+    tracked = track(_classed(fixes, observations), frame)
     areas, names = _areas(agreement, frame, zones, tracked.points)
     uses = {zone.id: zone.use for zone in agreement.zone if zone.use}
     kinds = {key: use for key in areas if (use := uses.get(key.partition(_AT)[0]))}
@@ -90,6 +90,30 @@ def moving(
         events,
         _incidents(events, gazetteer),
     )
+
+
+def _classed(fixes: pa.Table, observations: pa.Table) -> pa.Table:
+    """Fixes whose kind is as special as what their identity says of itself in messages without a position.
+
+    A ship's or an aircraft's class is in other messages than its positions. Of several classes the one stated most
+    often counts; one that contradicts the fix ("vessel" and then "aircraft.rotary") does not.
+    """
+    told = observations.filter(
+        pc.and_(pc.equal(observations["kind"], "status"), pc.is_valid(observations["identity"]))
+    ).select(["identity", "what"])
+    if not told.num_rows:
+        return fixes
+    counted = told.group_by(["identity", "what"]).aggregate([([], "count_all")])
+    order = [("identity", "ascending"), ("count_all", "descending"), ("what", "ascending")]
+    best: dict[str, str] = {}
+    for row in counted.filter(pc.match_substring(counted["what"], ".")).sort_by(order).to_pylist():
+        best.setdefault(row["identity"], row["what"])
+    place = pc.index_in(fixes["identity"], value_set=pa.array([*best], pa.string()))
+    special = pa.array([*best.values()], pa.string()).take(place)
+    head = pc.list_element(pc.split_pattern(pc.coalesce(special, pa.scalar("")), ".", max_splits=1), 0)
+    at = fixes.schema.get_field_index("what")
+    refined = pc.if_else(pc.fill_null(pc.equal(head, fixes["what"]), False), special, fixes["what"])
+    return fixes.set_column(at, fixes.schema.field(at), refined)
 
 
 def _areas(
