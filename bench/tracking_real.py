@@ -58,7 +58,9 @@ def ships(folder: Path) -> Sample:
     import pandas as pd
 
     rows = pd.read_csv(folder / "ais/movingpandas/boat-positions.csv", encoding="utf-8-sig").drop_duplicates()
-    at = pd.to_datetime(rows.ais_pos_timestamp, dayfirst=True).to_numpy().astype("datetime64[us]").astype(np.int64) / 1e6
+    at = (
+        pd.to_datetime(rows.ais_pos_timestamp, dayfirst=True).to_numpy().astype("datetime64[us]").astype(np.int64) / 1e6
+    )
     begin = datetime.datetime(2021, 3, 22, 12, tzinfo=datetime.UTC).timestamp()
     kept = (at >= begin) & (at < begin + 86_400)
     who = rows.ID.to_numpy()[kept]
@@ -118,7 +120,9 @@ def ours(of: Sample) -> tuple[np.ndarray, np.ndarray, float]:
     return track, where, seconds
 
 
-def theirs(of: Sample, q: float, sigma_m: float, radius_m: float, silence_s: float) -> tuple[np.ndarray, np.ndarray, float]:
+def theirs(
+    of: Sample, q: float, sigma_m: float, radius_m: float, silence_s: float
+) -> tuple[np.ndarray, np.ndarray, float]:
     """The same of Stone Soup: KD-tree GNN, three measurements to confirm."""
     warnings.filterwarnings("ignore")
     from stonesoup.dataassociator.tree import DetectionKDTreeGNN2D
@@ -150,13 +154,18 @@ def theirs(of: Sample, q: float, sigma_m: float, radius_m: float, silence_s: flo
         for slice_ in np.unique(np.floor(of.at_s / step)):
             rows = np.flatnonzero(np.floor(of.at_s / step) == slice_)
             at = start + datetime.timedelta(seconds=float(of.at_s[rows[0]] - of.at_s[0]))
-            yield at, {
-                Detection(of.seen_m[k][:, None], timestamp=at, measurement_model=model, metadata={"row": int(k)})
-                for k in rows
-            }
+            yield (
+                at,
+                {
+                    Detection(of.seen_m[k][:, None], timestamp=at, measurement_model=model, metadata={"row": int(k)})
+                    for k in rows
+                },
+            )
 
     silence = datetime.timedelta(seconds=silence_s)
-    prior = GaussianState([[0]] * 4, np.diag([0, of.speed_sigma**2, 0, of.speed_sigma**2]).astype(float), timestamp=start)
+    prior = GaussianState(
+        [[0]] * 4, np.diag([0, of.speed_sigma**2, 0, of.speed_sigma**2]).astype(float), timestamp=start
+    )
     initiator = MultiMeasurementInitiator(
         prior_state=prior, deleter=UpdateTimeDeleter(silence / 2), data_associator=associator(), updater=updater,
         measurement_model=model, min_points=3,

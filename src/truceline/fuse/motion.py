@@ -49,7 +49,7 @@ def _table(rows: str, source: Mapping[str, str]) -> dict[str, Motion]:
 
 _SOURCES = {
     "q": "courses held by autopilots and helmsmen: rms change of speed sqrt(60 q) in a minute",
-    "q_manoeuvre": "turns of a ship at 0.02 m/s2, of an airliner at 3 m/s2, of a drone at 5, of a car braking at 3, "
+    "q_manoeuvre": "turns and stops of a ship at 0.005 m/s2, of an airliner at 3 m/s2, of a drone at 5, of a car braking at 3, "
     "lasting as long as manoeuvres last",
     "persistence_s": "a passage keeps its course for hours; roads do not",
     "persistence_manoeuvre_s": "with q_manoeuvre it gives the speeds of the class in the long run",
@@ -71,15 +71,15 @@ MOTIONS = _table(
     #                      unknown vessel aircraft  uav   vehicle
     """
     q                       0.5    0.0003   0.5     0.5    0.05
-    q_manoeuvre             20     0.02     40      25     4
+    q_manoeuvre             20     0.005    40      25     4
     persistence_s           inf    7200     inf     600    120
     persistence_manoeuvre_s 300    1200     300     60     30
-    steady_s                300    1800     180     90     60
+    steady_s                300    3600     180     90     60
     manoeuvre_s             60     600      40      30     20
     speed_sigma_mps         120    5        150     40     12
     speed_most_mps          350    30       600     200    60
-    silence_s               120    3600     120     60     120
-    silence_tentative_s     60     1200     60      30     60
+    silence_s               120    3600     60      60     120
+    silence_tentative_s     60     1200     30      30     60
     hits                    3      3        3       3      3
     climb_q                 1      0.01     1       2      0.1
     climb_sigma_mps         10     1        15      10     3

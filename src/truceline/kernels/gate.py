@@ -120,7 +120,7 @@ def apart(p, states, i, alt, values, d, dt):  # type: ignore[no-untyped-def]
 
     Returns
     -------
-    of position, of the rest (velocity, altitude)
+    of position, of the rest (velocity, altitude); the determinant of the position's covariance
     """
     ve, vn = p[2], p[3]
     de, dn = values[d, EAST] - p[0] - dt * ve, values[d, NORTH] - p[1] - dt * vn
@@ -143,4 +143,4 @@ def apart(p, states, i, alt, values, d, dt):  # type: ignore[no-untyped-def]
         a = values[d, ALT] - states[i, alt] - step * states[i, alt + 1]
         # an altitude, barometric or above the ground, is no better than a few hundred metres when compared
         rest += a * a / (variance + 22_500.0)
-    return position, rest
+    return position, rest, determinant

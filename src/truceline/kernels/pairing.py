@@ -32,6 +32,10 @@ _SLACK_SIGMAS = 4.0
 _REST_MOST = 16.0
 #: A begun track within this of a track that took another detection of the group may have split from it, sigmas.
 _SPLIT = 3.0
+#: Where two tracks want one detection, the one that knew better where to expect it goes first: half the log of how much
+#: larger than the detection's own ellipse the gate's is counts as sigmas do, up to this. Without it a track that has
+#: been silent for long takes what is another's; without a bound it would take nothing at all.
+_VAGUE_MOST = 3.0
 #: The density of chance detections is learned: as sluggishly as from so many, and never thought less than one in ten
 #: thousand square kilometres, per square metre.
 _WEIGHT = 50.0
@@ -75,7 +79,7 @@ def _named(  # type: ignore[no-untyped-def]
                 dt = values[d, g.AT] - states[slot, mo.AT]
                 mo.coefficients(dt, kind, parameters, c)
                 mo.expected(states, slot, c, p)
-                position, _ = g.apart(p, states, slot, mo.ALT, values, d, 0.0)
+                position, _, _ = g.apart(p, states, slot, mo.ALT, values, d, 0.0)
                 de, dn = values[d, g.EAST] - states[slot, mo.BOTH], values[d, g.NORTH] - states[slot, mo.BOTH + 1]
                 error = np.sqrt(
                     states[slot, mo.BOTH + 4] + states[slot, mo.BOTH + 6] + values[d, g.VAR_E] + values[d, g.VAR_N]
@@ -97,7 +101,7 @@ def _named(  # type: ignore[no-untyped-def]
 @njit(cache=True, error_model="numpy", _nrt=False)
 def _edges(  # type: ignore[no-untyped-def]
     states, marks, order, n, now, status, at, widest, values, keys, rows, taken, parameters, sigmas, cell_m,
-    grid_start, grid_order, places, c, p, found, progress, slots, start, column, cost,
+    grid_start, grid_order, places, c, p, found, progress, slots, start, column, cost, away,
 ):  # fmt: skip
     """Go on with the pairs of tracks of a status with detections not taken yet, until all or no room; their reaches.
 
@@ -127,9 +131,11 @@ def _edges(  # type: ignore[no-untyped-def]
                 d = rows[j]
                 if taken[j] or not can_be(marks, slot, keys, d):
                     continue
-                position, rest = g.apart(p, states, slot, mo.ALT, values, d, values[d, g.AT] - at)
+                position, rest, volume = g.apart(p, states, slot, mo.ALT, values, d, values[d, g.AT] - at)
                 if position <= gate2 and rest <= _REST_MOST:
-                    column[e], cost[e] = j, np.sqrt(position + rest)
+                    own = values[d, g.VAR_E] * values[d, g.VAR_N] - values[d, g.COV_EN] * values[d, g.COV_EN]
+                    away[e] = position + rest
+                    column[e], cost[e] = j, np.sqrt(away[e]) + min(0.5 * np.log(volume / own), _VAGUE_MOST)
                     e += 1
             if e > start[r]:
                 slots[r] = slot
@@ -142,7 +148,7 @@ def _edges(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy", _nrt=False)
 def _take_all(  # type: ignore[no-untyped-def]
-    live, states, marks, now, r, slots, match, start, column, cost, rows, values, keys, parameters, settings,
+    live, states, marks, now, r, slots, match, start, column, away, rows, values, keys, parameters, settings,
     log_clutter, c, work, serials, points, events,
 ):  # fmt: skip
     """Each track of a pairing goes on with what it got."""
@@ -151,10 +157,10 @@ def _take_all(  # type: ignore[no-untyped-def]
             own = 0.0
             for x in range(start[row], start[row + 1]):
                 if column[x] == match[row]:
-                    own = cost[x]
+                    own = away[x]
             take(
                 live, states, marks, now, slots[row], rows[match[row]], values, keys, parameters, settings,
-                log_clutter, c, work, own * own, serials, points, events,
+                log_clutter, c, work, own, serials, points, events,
             )  # fmt: skip
 
 
@@ -166,20 +172,21 @@ def _paired(  # type: ignore[no-untyped-def]
     """Pair the tracks of a status with detections not taken yet; the mean reach of their looks, or -1."""
     n, m = live.counts[LIVE], len(rows)
     slots, start = np.empty(n, np.int64), np.zeros(n + 1, np.int64)
-    column, cost = np.empty(2 * m + 16, np.int64), np.empty(2 * m + 16)
+    column, cost, away = np.empty(2 * m + 16, np.int64), np.empty(2 * m + 16), np.empty(2 * m + 16)
     progress, reaches, sigmas = np.zeros(4, np.int64), 0.0, settings[GATE]
     while True:
         reaches += _edges(
             states, marks, live.order, n, now, status, values[rows[0], g.AT], widest, values, keys, rows, taken,
             parameters, sigmas, cell_m, grid_start, grid_order, places, c, p, found, progress, slots, start, column,
-            cost,
+            cost, away,
         )  # fmt: skip
         if progress[0] == n:
             break
         column = np.concatenate((column, np.empty(len(column), np.int64)))
         cost = np.concatenate((cost, np.empty(len(cost))))
+        away = np.concatenate((away, np.empty(len(away))))
     r = progress[1]
-    match = assign(start[: r + 1], column, cost, sigmas, m)
+    match = assign(start[: r + 1], column, cost, sigmas + _VAGUE_MOST, m)
     for row in range(r):
         if match[row] >= 0:
             taken[match[row]] = True
@@ -189,14 +196,13 @@ def _paired(  # type: ignore[no-untyped-def]
             if match[row] >= 0:
                 for x in range(start[row], start[row + 1]):
                     j = column[x]
-                    if not taken[j] and cost[x] < nearest[j]:
-                        nearest[j], parent[j] = cost[x], marks[slots[row], SERIAL]
-    if status == CONFIRMED:
+                    if not taken[j] and np.sqrt(away[x]) < nearest[j]:
+                        nearest[j], parent[j] = np.sqrt(away[x]), marks[slots[row], SERIAL]
         left = m - np.sum(taken)
         density = density * left / m
         live.clock[CLUTTER] = max((m * density + _WEIGHT * live.clock[CLUTTER]) / (m + _WEIGHT), _CLUTTER_LEAST)
     _take_all(
-        live, states, marks, now, r, slots, match, start, column, cost, rows, values, keys, parameters, settings,
+        live, states, marks, now, r, slots, match, start, column, away, rows, values, keys, parameters, settings,
         np.log(live.clock[CLUTTER]), c, work, serials, points, events,
     )  # fmt: skip
     return reaches / progress[3] if progress[3] else -1.0
