@@ -17,6 +17,7 @@ from truceline.fuse.causes import FACTORS, MODEL, NO_BACKGROUND, Judged, Lines, 
 from truceline.fuse.columns import Groups, coded
 from truceline.fuse.signs import Reports
 from truceline.fuse.tables import Conflict, stated_conflict
+from truceline.kernels.idset import index_in
 from truceline.observation import LIKELIHOODS, ids, to_numpy
 
 if TYPE_CHECKING:
@@ -119,13 +120,7 @@ def _pixels(events: pa.Table, associations: pa.Table, observations: pa.Table) ->
 
 def _rows(asked: pa.ChunkedArray, among: pa.ChunkedArray) -> Ints:
     """Where each id asked for stands among others; -1 where it does not."""
-    among_ids, asked_ids = ids(among), ids(asked)
-    order = np.lexsort((among_ids[:, 1], among_ids[:, 0]))
-    both = np.concatenate([among_ids[order], asked_ids])
-    _, same = np.unique(both, axis=0, return_inverse=True)
-    place = np.full(int(same.max(initial=-1)) + 1, -1, np.int64)
-    place[same[: len(order)]] = order
-    return np.asarray(place[same[len(order) :]])
+    return index_in(ids(asked), ids(among))
 
 
 def night(pixels: pa.Table) -> Floats | None:
