@@ -63,9 +63,8 @@ def ships(folder: Path) -> Sample:
     )
     begin = datetime.datetime(2021, 3, 22, 12, tzinfo=datetime.UTC).timestamp()
     kept = (at >= begin) & (at < begin + 86_400)
-    who = rows.ID.to_numpy()[kept]
-    return sample("ships", 1, at[kept], rows.longitude.to_numpy()[kept], rows.latitude.to_numpy()[kept], who, 50.0, 17.0,
-                  SHIPS, 5.0)  # fmt: skip
+    lon, lat, who = (rows[c].to_numpy()[kept] for c in ("longitude", "latitude", "ID"))
+    return sample("ships", 1, at[kept], lon, lat, who, 50.0, 17.0, SHIPS, 5.0)
 
 
 def aircraft(folder: Path) -> Sample:
@@ -78,8 +77,8 @@ def aircraft(folder: Path) -> Sample:
     who = np.unique(rows.icao24.to_numpy().astype(str), return_inverse=True)[1]
     kept = (at >= begin) & (at < begin + 1_800) & ((at.astype(np.int64) + who * 3) % 10 == 0)
     kept &= np.isfinite(rows.latitude.to_numpy(float))
-    return sample("aircraft", 2, at[kept], rows.longitude.to_numpy()[kept], rows.latitude.to_numpy()[kept], who[kept],
-                  100.0, 0.0, AIRCRAFT, 120.0)  # fmt: skip
+    lon, lat = (rows[c].to_numpy()[kept] for c in ("longitude", "latitude"))
+    return sample("aircraft", 2, at[kept], lon, lat, who[kept], 100.0, 0.0, AIRCRAFT, 120.0)
 
 
 def sample(name: str, kind: int, at_s: Any, lon: Any, lat: Any, who: Any, sigma_m: float, late_s: float, grid: Any,

@@ -49,8 +49,8 @@ def _table(rows: str, source: Mapping[str, str]) -> dict[str, Motion]:
 
 _SOURCES = {
     "q": "courses held by autopilots and helmsmen: rms change of speed sqrt(60 q) in a minute",
-    "q_manoeuvre": "turns and stops of a ship at 0.005 m/s2, of an airliner at 3 m/s2, of a drone at 5, of a car braking at 3, "
-    "lasting as long as manoeuvres last",
+    "q_manoeuvre": "turns and stops of a ship at 0.005 m/s2, of an airliner at 3, of a drone at 5, of a car at 3, lasting "
+    "as long as manoeuvres last; the ship's and the airliner's tuned on Suez and Paris (bench)",
     "persistence_s": "a passage keeps its course for hours; roads do not",
     "persistence_manoeuvre_s": "with q_manoeuvre it gives the speeds of the class in the long run",
     "steady_s": "guess from AIS and ADS-B samples: tens of minutes at sea and in cruise, minutes near the ground",
