@@ -425,3 +425,18 @@ def test_a_picture_of_no_fires_is_no_trouble(background):
     nothing = observations((np.empty(0), np.empty(0), np.empty(0)))
     events = fuse(nothing, FRAME, None, None, PRIOR, FireModel(background, None, FRAME, PRIOR)).events
     assert events.num_rows == 0
+
+
+@pytest.mark.parametrize("meridian", [MERIDIAN, 30.0], ids=["on the line", "far from any line"])
+def test_one_detection_alone_is_judged_too(background, meridian):
+    """A year of one fire, on the line or far from any: no neighbours, no region, an answer all the same."""
+    fires = np.array([FRONT[0]]), np.array([FRONT[1]]), np.array([JULY[0]])
+    found = judged(background, fires, a_line(background.grid, meridian))
+    assert (found.settled[0] > 0.2) == (meridian == MERIDIAN)
+    assert np.isfinite([found.settled[0], found.online[0]]).all()
+
+
+def test_no_detections_give_no_answers(background):
+    nothing = np.empty(0), np.empty(0), np.empty(0, np.int64)
+    found = judged(background, nothing, a_line(background.grid))
+    assert len(found.settled) == len(found.online) == len(found.background) == 0
