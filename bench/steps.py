@@ -28,6 +28,7 @@ def steps(mission: Path, folder: Path) -> dict[str, float]:
         "  zones of the map": (pipeline.rules, "zones_table"),
         "  cases, lineage": (pipeline, "_conclude"),
         "  digest": (pipeline.picture, "digest"),
+        "  book": (pipeline.Book, "put"),
         "  picture.gpkg": (pipeline, "publish"),
     }
     plain = {name: getattr(of, attribute) for name, (of, attribute) in inner.items()}

@@ -199,6 +199,8 @@ def settle(
             tables, note = {name: book.table(name) for name in (*DIGESTED, "zones")}, latest.note
         else:
             tables, note = _drawn(folder, observations, until, engine, progress)
+        journal_rows = observations.num_rows
+        del observations  # what follows needs the room
         _conclude(tables, verdicts, book if latest else None)
         edition = Edition(
             number=max((one.edition.number for one in made(journal)), default=0) + 1,
@@ -206,7 +208,7 @@ def settle(
             inputs_digest=f"{inputs}+{signed}",
             digest=picture.digest({name: tables[name] for name in DIGESTED}),
             journal_head=journal.head,
-            journal_rows=observations.num_rows,
+            journal_rows=journal_rows,
             code_version=__version__,
             made_at=made_at,
             note=note,
