@@ -3,11 +3,9 @@
 Everything heavy is imported inside the command that needs it, so that `--help` answers at once.
 """
 
-import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,9 +15,10 @@ from cyclopts.exceptions import CycloptsError
 
 from truceline import __version__, startup
 from truceline.errors import TrucelineError
+from truceline.progress import progress
 
 if TYPE_CHECKING:
-    from truceline.intake import Ingested, Progress
+    from truceline.intake import Ingested
 
 #: What scripts may rely on.
 DONE, FOUND, WRONG, PARTLY = 0, 1, 2, 3
@@ -34,9 +33,6 @@ app = App(
     help_epilogue=EXIT_CODES,
     help_format="markdown",
 )
-
-#: Said where the machine has no compiled kernels yet.
-COMPILING = "compiling for this machine, once; half a minute or so"
 
 Mission = Annotated[Path, Parameter(help="The mission's folder, with mission.toml in it.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of text.")]
@@ -364,39 +360,6 @@ def show_ingested(done: "Ingested", as_json: bool) -> None:
     from truceline import terminal
 
     out(done.to_dict()) if as_json else terminal.ingested(done)
-
-
-@contextlib.contextmanager
-def progress() -> Iterator["Progress"]:
-    """Bars on a terminal's standard error; without a terminal a line where each stage begins."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from truceline.kernels import compiling
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        said: set[str] = set()
-
-        def plain(stage: str, done: int, total: int | None) -> None:
-            if stage not in said:
-                said.add(stage)
-                print(f"... {stage}", file=sys.stderr, flush=True)
-
-        with compiling.told(lambda count: plain(COMPILING, count, None)):
-            yield plain
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def show(stage: str, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        with compiling.told(lambda count: show(COMPILING, count, None)):
-            yield show
 
 
 def main(arguments: list[str] | None = None) -> None:
