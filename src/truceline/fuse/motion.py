@@ -49,8 +49,8 @@ def _table(rows: str, source: Mapping[str, str]) -> dict[str, Motion]:
 
 _SOURCES = {
     "q": "courses held by autopilots and helmsmen: rms change of speed sqrt(60 q) in a minute",
-    "q_manoeuvre": "turns and stops of a ship at 0.005 m/s2, of an airliner at 3, of a drone at 5, of a car at 3, lasting "
-    "as long as manoeuvres last; the ship's and the airliner's tuned on Suez and Paris (bench)",
+    "q_manoeuvre": "turns and stops of a ship at 0.005 m/s2, of an airliner at 3, of a drone at 5, of a car at 3, "
+    "lasting as long as manoeuvres last; the ship's and the airliner's tuned on Suez and Paris (bench)",
     "persistence_s": "a passage keeps its course for hours; roads do not",
     "persistence_manoeuvre_s": "with q_manoeuvre it gives the speeds of the class in the long run",
     "steady_s": "guess from AIS and ADS-B samples: tens of minutes at sea and in cruise, minutes near the ground",
@@ -61,7 +61,7 @@ _SOURCES = {
     "silence_s": "class A ships at anchor report every 3 minutes and are missed more often than not at the edge of "
     "reception; airliners every second",
     "silence_tentative_s": "a second detection that does not come is more telling than a tenth",
-    "hits": "three detections in a gate are clutter once in hundreds at the densities met",
+    "hits": "three detections in a gate are clutter once in hundreds at the densities met; at sea clutter is rare",
     "climb_q": "airliners change their climb by some m/s in half a minute",
     "climb_sigma_mps": "climbs of 2000 ft/min are 10 m/s",
     "silence_named_s": "as long as an object is likely to be out of reception and still on its way",
@@ -70,7 +70,7 @@ _SOURCES = {
 MOTIONS = _table(
     #                      unknown vessel aircraft  uav   vehicle
     """
-    q                       0.5    0.0003   0.5     0.5    0.05
+    q                       0.5    0.0001   0.5     0.5    0.05
     q_manoeuvre             20     0.005    40      25     4
     persistence_s           inf    7200     inf     600    120
     persistence_manoeuvre_s 300    1200     300     60     30
@@ -80,7 +80,7 @@ MOTIONS = _table(
     speed_most_mps          350    30       600     200    60
     silence_s               120    3600     60      60     120
     silence_tentative_s     60     1200     30      30     60
-    hits                    3      3        3       3      3
+    hits                    3      2        3       3      3
     climb_q                 1      0.01     1       2      0.1
     climb_sigma_mps         10     1        15      10     3
     silence_named_s         600    21600    900     300    1800

@@ -19,7 +19,7 @@ import pyarrow as pa
 from truceline.frame import Frame
 from truceline.fuse.detections import Detections, Floats, Ints, codes, from_observations
 from truceline.fuse.motion import BEGINNING, MOTIONS, Looks, Motion, parameters
-from truceline.fuse.tracker_state import Rows, Segment, Settled, Settling, compact, fits, fresh, trimmed
+from truceline.fuse.tracker_state import BUFFERS, Rows, Segment, Settled, Settling, compact, fits, fresh, trimmed
 from truceline.kernels import gate as g
 from truceline.kernels import sweep
 from truceline.kernels import tracks as t
@@ -100,7 +100,8 @@ class Tracker:
         self._segments: deque[Segment] = deque()
         self._waiting = Detections(np.empty((0, g.VALUES)), np.empty((0, g.KEYS), np.int64))
         self._ahead = self._waiting
-        self._settling = Settling()
+        self._buffers = BUFFERS
+        self._settling = Settling(self._buffers)
         self._since_checkpoint, self._checkpoint_s = 0, -np.inf
         self._events = np.empty((0, 4), np.int64)
 
@@ -296,6 +297,11 @@ class Tracker:
                 break
         checkpoint = undone[-1].before
         assert checkpoint is not None  # the first segment has one
+        self._buffers.give(*self._live[:3])
+        for segment in undone:
+            self._buffers.give(segment.serials, segment.points)
+            if segment.before is not None and segment.before is not checkpoint:
+                self._buffers.give(*segment.before[:3])
         self._live = checkpoint
         self._since_checkpoint, self._checkpoint_s = 1 << 60, -np.inf  # the checkpoint is in use: the next is new
         merged = Detections(
@@ -320,8 +326,12 @@ class Tracker:
                 before = live  # as it is; what goes on is a copy
                 self._since_checkpoint, self._checkpoint_s = 0, first
             if before is not None or not fits(live, high - low, named):
-                live = self._live = compact(live, high - low, named)
-            serials, points = np.empty((high - low, 3), np.int64), np.empty((high - low, t.POINT))
+                self._live = compact(live, high - low, named, self._buffers)
+                if before is None:
+                    self._buffers.give(*live[:3])
+                live = self._live
+            serials = self._buffers.take(high - low, 3, np.int64)
+            points = self._buffers.take(high - low, t.POINT, np.float64)
             most = 3 * (high - low) + int(live.counts[t.LIVE]) + 8
             if most > len(self._events):
                 self._events = np.empty((2 * most, 4), np.int64)

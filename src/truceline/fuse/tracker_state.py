@@ -1,8 +1,9 @@
 """What a tracker holds: live tracks, the window of lateness, and the settling of what has left it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from truceline.fuse.detections import Floats, Ints
 from truceline.kernels import gate as g
@@ -11,6 +12,37 @@ from truceline.kernels import settle
 from truceline.kernels import tracks as t
 
 _LEAST_SLOTS = 256
+
+
+class Buffers:
+    """Arrays used again: fresh memory costs a third of the tracker's time, in the pages the system has to clear."""
+
+    def __init__(self, most_bytes: int = 64_000_000) -> None:
+        self._free: dict[tuple[Any, int], list[npt.NDArray[Any]]] = {}
+        self._room = most_bytes
+
+    def take(self, rows: int, columns: int, kind: Any) -> npt.NDArray[Any]:
+        """An array (rows, columns), or (rows,) for no columns; whatever it holds."""
+        free = self._free.setdefault((kind, columns), [])
+        for k in range(len(free) - 1, -1, -1):
+            if len(free[k]) >= rows:
+                self._room += free[k].nbytes
+                return free.pop(k)[:rows]
+        size = rows + rows // 4
+        return np.empty((size, columns) if columns else size, kind)[:rows]
+
+    def give(self, *arrays: npt.NDArray[Any]) -> None:
+        """Take arrays back that nobody holds any more; what there is no room for is let go."""
+        for array in arrays:
+            whole = array if array.base is None else array.base
+            if isinstance(whole, np.ndarray) and whole.ndim == array.ndim and whole.nbytes <= self._room:
+                self._room -= whole.nbytes
+                columns = array.shape[1] if array.ndim > 1 else 0
+                self._free.setdefault((array.dtype.type, columns), []).append(whole)
+
+
+#: All trackers' of this process: one at a time uses them.
+BUFFERS = Buffers()
 
 
 class Segment(NamedTuple):
@@ -26,11 +58,11 @@ class Segment(NamedTuple):
     before: t.Live | None
 
 
-def _empty(slots: int, identities: int) -> t.Live:
+def _empty(slots: int, identities: int, buffers: Buffers) -> t.Live:
     return t.Live(
-        np.empty((slots, mo.STATE)),
-        np.empty((slots, t.TRACK_KEYS), np.int64),
-        np.empty(slots, np.int64),
+        buffers.take(slots, mo.STATE, np.float64),
+        buffers.take(slots, t.TRACK_KEYS, np.int64),
+        buffers.take(slots, 0, np.int64),
         np.zeros(6, np.int64),
         np.array([-np.inf, -np.inf, 2_000.0, 1e-9]),
         np.zeros((identities, 3), np.int64),
@@ -39,15 +71,15 @@ def _empty(slots: int, identities: int) -> t.Live:
 
 def fresh() -> t.Live:
     """No tracks."""
-    return _empty(_LEAST_SLOTS, _LEAST_SLOTS)
+    return _empty(_LEAST_SLOTS, _LEAST_SLOTS, Buffers())
 
 
-def compact(live: t.Live, rows: int, named: int) -> t.Live:
+def compact(live: t.Live, rows: int, named: int, buffers: Buffers) -> t.Live:
     """A copy without holes, with room for a track of every row, and for the identities of `named` of them."""
     n, identities = int(live.counts[t.LIVE]), _LEAST_SLOTS
     while identities < 4 * (int(live.counts[t.NAMED]) + named):
         identities *= 2
-    out = _empty(max(n + n // 2 + 2 * rows, _LEAST_SLOTS), identities)
+    out = _empty(max(n + n // 2 + 2 * rows, _LEAST_SLOTS), identities, buffers)
     out.counts[:], out.clock[:] = live.counts, live.clock
     t.compacted(live, out)
     return out
@@ -83,7 +115,8 @@ class Settled(NamedTuple):
 class Settling:
     """Segments on their way out: points wait until their track is confirmed or given up."""
 
-    def __init__(self) -> None:
+    def __init__(self, buffers: Buffers) -> None:
+        self.buffers = buffers
         self.head_s = self.newest_s = -np.inf
         self.segments: list[Segment] = []
         self.held = Rows.empty(0)
@@ -93,6 +126,8 @@ class Settling:
 
     def add(self, segment: Segment) -> None:
         """Take a segment; its checkpoint is let go."""
+        if segment.before is not None:
+            self.buffers.give(*segment.before[:3])
         self.head_s, self.newest_s = segment.last_s, float(segment.values[-1, g.AT])
         self.segments.append(segment._replace(before=None))
 
@@ -122,15 +157,20 @@ class Settling:
             other = ~of_two & ~split
             odd.append(np.column_stack([what[other], self._ids(serial[other]), segment.keys[rare[other, 3], :2]]))
         rows = len(self.held.at_s) + sum(len(s.values) for s in done)
-        out, held, gone = Rows.empty(rows), Rows.empty(rows), np.empty((rows, 2), np.int64)
+        out, held = Rows.room(rows, self.buffers), Rows.room(rows, self.buffers)
+        gone = self.buffers.take(rows, 2, np.int64)
         filled = np.zeros(3, np.int64)
         before = self.held
         arrays = (self.base, self.fate, *out, *held, gone, filled)
         settle.sort_out(before.serials, before.keys, before.at_s, before.points, *arrays)
         for segment in done:
             settle.sort_out(segment.serials, segment.keys, segment.values[:, g.AT].copy(), segment.points, *arrays)
-        self.held = held.first(int(filled[1]), copy=True)
+            self.buffers.give(segment.serials, segment.points)
+        self.held = held.first(int(filled[1]))
         serials, keys, at_s, points = out.first(int(filled[0]))
+        # what is handed out is its owner's; the room it was gathered in is used again
+        self.buffers.give(*out, *held, gone)
+        gone = gone[: filled[2]].copy()
         none = np.empty((0, 4), np.int64)
         return Settled(
             track=serials[:, 1:],
@@ -141,7 +181,7 @@ class Settling:
             merged=np.concatenate([none, *merged]),
             parents=np.concatenate([none, *parents]),
             anomalies=np.concatenate([np.empty((0, 5), np.int64), *odd]),
-            unconfirmed=gone[: filled[2]],
+            unconfirmed=gone,
         )
 
     def _room(self, least: int, following: int) -> None:
@@ -174,7 +214,13 @@ class Rows(NamedTuple):
             np.empty((rows, 3), np.int64), np.empty((rows, g.KEYS), np.int64), np.empty(rows), np.empty((rows, t.POINT))
         )
 
-    def first(self, rows: int, copy: bool = False) -> "Rows":
-        """The first rows; copied where the rest shall be let go."""
-        some = [array[:rows].copy() if copy else array[:rows] for array in self]
+    @staticmethod
+    def room(rows: int, buffers: Buffers) -> "Rows":
+        """Room for so many, used again."""
+        wholes = [buffers.take(rows, columns, np.int64) for columns in (3, g.KEYS)]
+        return Rows(*wholes, buffers.take(rows, 0, np.float64), buffers.take(rows, t.POINT, np.float64))
+
+    def first(self, rows: int) -> "Rows":
+        """A copy of the first rows."""
+        some = [array[:rows].copy() for array in self]
         return Rows._make(some)
