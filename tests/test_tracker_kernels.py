@@ -155,9 +155,10 @@ def test_a_distance_counts_ellipse_velocity_altitude_and_the_error_of_time(table
         np.array([0.0]), np.array([300.0]), np.array([30.0]), (100.0, 50.0, 200.0), np.zeros((1, 2), np.int64),
         at_sigma_s=30.0, altitude_m=(1100.0, 100.0), velocity_mps=(12.0, 0.0, 3.0),
     )  # fmt: skip
-    position, rest = g.apart(p, states, 0, mo.ALT, seen.values, 0, 0.0)
+    position, rest, volume = g.apart(p, states, 0, mo.ALT, seen.values, 0, 0.0)
     s = cov[:2, :2] + np.array([[100.0, 50.0], [50.0, 200.0]]) + 900.0 * (np.diag([100.0, 0.0]) + np.eye(2))
     assert position == pytest.approx(np.array([300.0, 30.0]) @ np.linalg.inv(s) @ np.array([300.0, 30.0]))
+    assert volume == pytest.approx(np.linalg.det(s))
     assert rest == pytest.approx(4.0 / 4.0 + 100.0**2 / (400.0 + 100.0 + 150.0**2))
 
 

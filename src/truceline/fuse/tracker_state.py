@@ -217,8 +217,8 @@ class Rows(NamedTuple):
     @staticmethod
     def room(rows: int, buffers: Buffers) -> "Rows":
         """Room for so many, used again."""
-        wholes = [buffers.take(rows, columns, np.int64) for columns in (3, g.KEYS)]
-        return Rows(*wholes, buffers.take(rows, 0, np.float64), buffers.take(rows, t.POINT, np.float64))
+        serials, keys = buffers.take(rows, 3, np.int64), buffers.take(rows, g.KEYS, np.int64)
+        return Rows(serials, keys, buffers.take(rows, 0, np.float64), buffers.take(rows, t.POINT, np.float64))
 
     def first(self, rows: int) -> "Rows":
         """A copy of the first rows."""
