@@ -218,21 +218,27 @@ def test_the_report_has_the_flight_and_not_the_ship(folder):
     (row,) = report["incidents"]
     assert row["what"] == "uav"
     assert {held["clause"] for held in row["held"]} == {"1"}
+    assert "Moving objects tracked: 2 drones and 1 vessel." in report["summary"]
 
 
 @pytest.mark.parametrize(("use", "told"), [("lane", {"movement.stop"}), ("port", set()), (None, set())])
 def test_stopping_is_told_of_a_lane(use, told, tmp_path):
-    """An hour under way, three hours still, inside a zone that the agreement calls a lane; in a port it is usual."""
+    """Half an hour under way, half slowing down, three hours still, in a zone called a lane; in a port it is usual."""
     (tmp_path / "mission.toml").write_text(MISSION.partition('[[source]]\nid = "ais"')[0])
     lane = "coordinates = [[[30.9, 45.9], [31.3, 45.9], [31.3, 46.1], [30.9, 46.1]]]"
     zone = f'[[zone]]\nid = "approach"\nkind = "polygon"\n{lane}\n'
     (tmp_path / "agreement.toml").write_text(AGREEMENT + zone + (f'use = "{use}"\n' if use else ""))
-    sailed, lay = along(30.95, 31.2, 46.0, range(0, 3600, 60)), along(31.2, 31.2, 46.0, range(3600, 14_400, 60))
-    rows = [f"{at.isoformat()},{lon:.6f},{lat:.6f},vessel.cargo" for at, lon, lat in (*sailed, *lay)]
+    slowing = np.clip((np.arange(0, 14_400, 60) - 1800) / 1800, 0, 1)
+    lon = 30.95 + np.cumsum(0.004 * (1 - slowing))
+    at = [START + timedelta(minutes=n) for n in range(len(lon))]
+    rows = [f"{t.isoformat()},{x:.6f},46.0,vessel.cargo" for t, x in zip(at, lon.tolist(), strict=True)]
     (tmp_path / "radar.csv").write_text("\n".join(["at,lon,lat,what", *rows]) + "\n")
     desk.run(tmp_path, NOW)
     found = set(desk.table(tmp_path, "movements")["what"].to_pylist())
     assert found & {"movement.stop"} == told
+    report = json.loads(next((tmp_path / "reports").glob("*/report.json")).read_text())
+    assert "Moving objects tracked: 1 vessel." in report["summary"]
+    assert sum("stood still in approach" in sentence for sentence in report["summary"]) == len(told)
     assert desk.table(tmp_path, "incidents").num_rows == 0
 
 

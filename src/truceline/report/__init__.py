@@ -21,7 +21,7 @@ from truceline.errors import TrucelineError
 from truceline.mission import Mission
 from truceline.observation import RELEASES
 from truceline.places import Gazetteer
-from truceline.report import gather, lists, summary, svg, tally, today
+from truceline.report import gather, lists, objects, summary, svg, tally, today
 from truceline.report.document import document
 from truceline.report.html import html
 from truceline.report.model import Counting, Incident, Provenance, Report, SourceCount
@@ -60,6 +60,7 @@ def build(
         `observations` with the columns `source` and `at`, of the whole mission: silence is told from them.
         `findings` are what the events of the day carry, and `findings_before` (absent: the same) those of the day
         before: where an incident spans days, its finding in the edition may be about an event of another day.
+        `tracks` and `movements` (may be absent) are told of where objects moved.
         `statements` (may be absent) has what observations state of casualties: `event_id`, `source`, `killed`,
         `injured`, null where nothing is stated.
     journal
@@ -135,6 +136,7 @@ def build(
         erratum=None,
         attributions=_attributions(mission),
         movement=movement,
+        objects=objects.moved(picture, begins, ends),
         readers={party.id: party.name for party in agreement.party},
         exempt=tally.exempt(agreement, [*others, *fires], of_incidents, now),
         map=svg.draw(frame, line, picture["zones"], others, fires, gazetteer),

@@ -280,5 +280,6 @@ class Report(Struct, frozen=True):
     map: Map
     summary: list[str] = []
     movement: list[Account] = []
+    objects: list[str] = []  # what moved, in sentences
     exempt: list[Exempt] = []
     readers: dict[str, str] = {}  # who reads the clauses: names by id

@@ -47,6 +47,7 @@ def bullets(report: Report) -> list[str]:
     said += _likely(report)
     if report.movement:
         said.append(movement(report.movement))
+    said += report.objects
     said.append(fires(report.fires))
     said += [silence(source, ZoneInfo(report.zone)) for source in report.sources if source.silent and not source.never][
         :3
