@@ -70,7 +70,7 @@ def report(
     mission = Mission.load(folder)
     with Journal(folder / JOURNAL) as journal, Book(folder / BOOK) as book:
         edition, file_hashes = newest(folder, mission, journal, book)
-        names = ("events", "incidents", "findings", "cases", "line", "zones")
+        names = ("tracks", "movements", "events", "incidents", "findings", "cases", "line", "zones")
         tables = {name: made_tables[name] if made_tables else book.table(name) for name in names}
         day = day or _last_day(mission, tables["events"], book)
         tables |= _findings_of(folder, mission, day, tables)
@@ -146,7 +146,7 @@ def _publish(
 
 
 def _findings_of(folder: Path, mission: Mission, day: date, tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
-    """The findings as the events of the day carry them, and as those of the day before do.
+    """The findings as the events of the day carry them, and as those of the day before do; of their incidents alone.
 
     An incident that spans days has one finding in the edition, about its strongest event; it is judged again on
     each day's events alone.
@@ -155,6 +155,8 @@ def _findings_of(folder: Path, mission: Mission, day: date, tables: Mapping[str,
     for name, of in (("findings", day), ("findings_before", day - timedelta(days=1))):
         begins, ends = mission.day(of)
         events, findings = within(tables["events"], begins, ends), tables["findings"]
+        theirs = pc.is_in(findings["subject_id"], value_set=pc.unique(events["incident_id"]))
+        findings = findings.filter(pc.or_(theirs, pc.not_equal(findings["subject_kind"], "incident")))
         incidents = rows_of(tables["incidents"], "incident_id", events["incident_id"])
         spanning = incidents.filter(of_other_days(incidents, events))
         if spanning.num_rows:
