@@ -178,3 +178,33 @@ def _by_what(column: pa.ChunkedArray) -> tuple[Ints, Floats, Ints]:
     kinds = [class_code(w) for w in words]
     rows = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     return rows, np.array(sigma, np.float64), np.array(kinds, np.int64)
+
+
+def both(a: Detections, b: Detections) -> Detections:
+    """The rows of both."""
+    if not len(a.values):
+        return b
+    return Detections(np.concatenate([a.values, b.values]), np.concatenate([a.keys, b.keys]))
+
+
+def among(ids: Ints, known: Ints) -> npt.NDArray[np.bool_]:
+    """Of each id whether it is among known ones."""
+    known = known[np.isin(known[:, 0], ids[:, 0])]
+    whole = np.concatenate([known, ids])
+    order = np.lexsort((np.arange(len(whole)) >= len(known), whole[:, 1], whole[:, 0]))
+    same = np.append(False, (whole[order[1:]] == whole[order[:-1]]).all(axis=1))
+    # the known ones come first among equals; ids themselves are each once, or dropped as repeats later
+    out = np.zeros(len(whole), np.bool_)
+    out[order] = same
+    return out[len(known) :]
+
+
+def in_order_of_work(rows: Detections, slice_s: float) -> tuple[Ints, Ints]:
+    """The order of slice, sensor, time and id, without repeats of an id at one time; and the rows left out."""
+    values, keys = rows
+    at = values[:, g.AT]
+    order = np.lexsort((keys[:, g.ID_1], keys[:, g.ID_0], at, keys[:, g.SENSOR], np.floor(at / slice_s)))
+    if len(order) < 2:
+        return order, order[:0]
+    same = (keys[order[1:], :3] == keys[order[:-1], :3]).all(axis=1) & (at[order[1:]] == at[order[:-1]])
+    return order[np.append(True, ~same)], order[np.append(False, same)]

@@ -17,7 +17,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from truceline.frame import Frame
-from truceline.fuse.detections import Detections, Floats, Ints, codes, from_observations
+from truceline.fuse.detections import (
+    Detections,
+    Floats,
+    Ints,
+    among,
+    both,
+    codes,
+    from_observations,
+    in_order_of_work,
+)
 from truceline.fuse.motion import BEGINNING, MOTIONS, Looks, Motion, parameters
 from truceline.fuse.tracker_state import BUFFERS, Rows, Segment, Settled, Settling, compact, fits, fresh, trimmed
 from truceline.kernels import gate as g
@@ -153,8 +162,8 @@ class Tracker:
 
     def finish(self) -> None:
         """End of all rows: everything is settled, also what was held for being ahead."""
-        self._waiting, self._ahead = _both(self._waiting, self._ahead), self._ahead.rows(slice(0, 0))
-        self._waiting = self._waiting.rows(_sorted(self._waiting, self.slice_s)[0])
+        self._waiting, self._ahead = both(self._waiting, self._ahead), self._ahead.rows(slice(0, 0))
+        self._waiting = self._waiting.rows(in_order_of_work(self._waiting, self.slice_s)[0])
         self.flush()
         while self._segments:
             self._settling.add(self._segments.popleft())
@@ -251,17 +260,17 @@ class Tracker:
             before = rows[(fates == TAKEN) & (begins < head)]
             if len(before):
                 known = np.concatenate([s.keys[:, :2] for s in self._segments] or [np.empty((0, 2), np.int64)])
-                fates[before[_among(batch.keys[before, :2], known)]] = DUPLICATE
+                fates[before[among(batch.keys[before, :2], known)]] = DUPLICATE
             if not whole:
                 self._hold(batch, begins, head, fates)
         taken = rows[fates == TAKEN]
-        merged = _both(self._waiting, batch.rows(taken))
+        merged = both(self._waiting, batch.rows(taken))
         if len(self._ahead.values) and len(taken):
             # time has got there; or everything has, so that it was no jump of one clock
             reached = np.inf if begins[taken].min() > head + AHEAD_S else head + AHEAD_S
             due = self._ahead.values[:, g.AT] <= reached
-            merged, self._ahead = _both(merged, self._ahead.rows(due)), self._ahead.rows(~due)
-        order, repeats = _sorted(merged, slice_s)
+            merged, self._ahead = both(merged, self._ahead.rows(due)), self._ahead.rows(~due)
+        order, repeats = in_order_of_work(merged, slice_s)
         again = repeats - len(self._waiting.values)
         fates[taken[again[(again >= 0) & (again < len(taken))]]] = DUPLICATE
         self._count("later than the lateness allows", int(np.sum(fates == LATE)))
@@ -285,7 +294,7 @@ class Tracker:
         far = (fates == TAKEN) & (begins > head + AHEAD_S)
         if far.any() and ((fates == TAKEN) & ~far).any():
             fates[far] = AHEAD
-            self._ahead = _both(self._ahead, batch.rows(np.flatnonzero(far)))
+            self._ahead = both(self._ahead, batch.rows(np.flatnonzero(far)))
             self._count("ahead of all others, kept until time gets there", int(far.sum()))
 
     def _back(self, to_s: float, late: Detections) -> Detections:
@@ -308,7 +317,7 @@ class Tracker:
             np.concatenate([*(s.values for s in reversed(undone)), late.values]),
             np.concatenate([*(s.keys for s in reversed(undone)), late.keys]),
         )
-        return merged.rows(_sorted(merged, self._settings[t.SLICE_S])[0])
+        return merged.rows(in_order_of_work(merged, self._settings[t.SLICE_S])[0])
 
     def _run(self, values: Floats, keys: Ints) -> None:
         """Work rows in order, whole slices, none before the head."""
@@ -373,36 +382,6 @@ def _segment(kept: Mapping[str, npt.NDArray[Any]], name: str) -> Segment:
     if f"{name}.before.states" in kept:
         before = t.Live(*(kept[f"{name}.before.{field}"] for field in t.Live._fields))
     return Segment._make([*arrays, float(kept[f"{name}.first_s"]), float(kept[f"{name}.last_s"]), before])
-
-
-def _both(a: Detections, b: Detections) -> Detections:
-    """The rows of both."""
-    if not len(a.values):
-        return b
-    return Detections(np.concatenate([a.values, b.values]), np.concatenate([a.keys, b.keys]))
-
-
-def _among(ids: Ints, known: Ints) -> npt.NDArray[np.bool_]:
-    """Of each id whether it is among known ones."""
-    known = known[np.isin(known[:, 0], ids[:, 0])]
-    whole = np.concatenate([known, ids])
-    order = np.lexsort((np.arange(len(whole)) >= len(known), whole[:, 1], whole[:, 0]))
-    same = np.append(False, (whole[order[1:]] == whole[order[:-1]]).all(axis=1))
-    # the known ones come first among equals; ids themselves are each once, or dropped as repeats later
-    out = np.zeros(len(whole), np.bool_)
-    out[order] = same
-    return out[len(known) :]
-
-
-def _sorted(rows: Detections, slice_s: float) -> tuple[Ints, Ints]:
-    """The order of slice, sensor, time and id, without repeats of an id at one time; and the rows left out."""
-    values, keys = rows
-    at = values[:, g.AT]
-    order = np.lexsort((keys[:, g.ID_1], keys[:, g.ID_0], at, keys[:, g.SENSOR], np.floor(at / slice_s)))
-    if len(order) < 2:
-        return order, order[:0]
-    same = (keys[order[1:], :3] == keys[order[:-1], :3]).all(axis=1) & (at[order[1:]] == at[order[:-1]])
-    return order[np.append(True, ~same)], order[np.append(False, same)]
 
 
 def sensor_codes(words: Sequence[str]) -> Ints:

@@ -17,7 +17,7 @@ _LEAST_SLOTS = 256
 class Buffers:
     """Arrays used again: fresh memory costs a third of the tracker's time, in the pages the system has to clear."""
 
-    def __init__(self, most_bytes: int = 64_000_000) -> None:
+    def __init__(self, most_bytes: int = 256_000_000) -> None:
         self._free: dict[tuple[Any, int], list[npt.NDArray[Any]]] = {}
         self._room = most_bytes
 
@@ -79,7 +79,7 @@ def compact(live: t.Live, rows: int, named: int, buffers: Buffers) -> t.Live:
     n, identities = int(live.counts[t.LIVE]), _LEAST_SLOTS
     while identities < 4 * (int(live.counts[t.NAMED]) + named):
         identities *= 2
-    out = _empty(max(n + n // 2 + 2 * rows, _LEAST_SLOTS), identities, buffers)
+    out = _empty(max(n + n // 4 + rows, _LEAST_SLOTS), identities, buffers)
     out.counts[:], out.clock[:] = live.counts, live.clock
     t.compacted(live, out)
     return out
