@@ -99,7 +99,9 @@ class Tracker:
         self._sensors[:, 1] = np.log1p(-self._sensors[:, 1])
         self._settings = np.zeros(t.SETTINGS)
         self._settings[t.SLICE_S], self._settings[t.GATE] = slice_s, gate_sigmas
-        self._settings[t.SWEEP_S] = slice_s
+        # going through all tracks: a fourth of the shortest revisit is soon enough, or 5 s of silences of 30 and more
+        revisits = [v.revisit_s / 4 for v in (looks or {}).values()]
+        self._settings[t.SWEEP_S] = max(min(revisits, default=5.0), slice_s)
         # often enough that of two tracks of one object neither starves before they are found beside each other
         self._settings[t.BESIDE_EVERY_S], self._settings[t.BESIDE_FOR_S] = 10.0, 20.0
         self._settings[t.GONE_LOG : t.BEGIN_LOG] = np.log(GONE), np.log(GONE_TENTATIVE), np.log(GONE_FIRST)
