@@ -67,14 +67,39 @@ def detections(
         Whatever the caller wants to find again beside the points; used for nothing.
     """
     n = len(at_s)
+    numbers = (at_s, east_m, north_m, *variance_m2, at_sigma_s, *altitude_m, *velocity_mps)
+    names = (np.asarray(ids)[:, 0], np.asarray(ids)[:, 1], sensor, identity, scheme, kind, tag)
+    columns = [np.require(np.atleast_1d(c), np.float64, ["C", "W"]) for c in numbers]
+    columns_of_names = [np.require(np.atleast_1d(c), np.int64, ["C", "W"]) for c in names]
+    for column in (*columns, *columns_of_names):
+        if len(column) not in (1, n):
+            msg = f"a column of {len(column)} beside {n} times"
+            raise ValueError(msg)
     values, keys = np.empty((n, g.VALUES)), np.empty((n, g.KEYS), np.int64)
-    columns = (at_s, east_m, north_m, *variance_m2, at_sigma_s, *altitude_m, *velocity_mps)
-    for k, column in enumerate(columns):
-        values[:, k] = column
-    keys[:, :2] = ids
-    for k, code in enumerate((sensor, identity, scheme, kind, tag), 2):
-        keys[:, k] = code
+    _woven(*columns, values)
+    _woven_names(*columns_of_names, keys)
     return Detections(values, keys)
+
+
+@njit(cache=True)
+def _woven(at, e, n, ee, en, nn, late, alt, alt_var, ve, vn, speed_var, out):  # type: ignore[no-untyped-def]
+    """Columns, or single values, as rows: written in the order of memory."""
+    a, b, c, d, f, h = len(e) > 1, len(ee) > 1, len(en) > 1, len(nn) > 1, len(late) > 1, len(alt) > 1
+    i, j, o, q, r, s = len(alt_var) > 1, len(ve) > 1, len(vn) > 1, len(speed_var) > 1, len(n) > 1, len(at) > 1
+    for k in range(len(out)):
+        out[k, 0], out[k, 1], out[k, 2] = at[k * s], e[k * a], n[k * r]
+        out[k, 3], out[k, 4], out[k, 5] = ee[k * b], en[k * c], nn[k * d]
+        out[k, 6], out[k, 7], out[k, 8] = late[k * f], alt[k * h], alt_var[k * i]
+        out[k, 9], out[k, 10], out[k, 11] = ve[k * j], vn[k * o], speed_var[k * q]
+
+
+@njit(cache=True)
+def _woven_names(id_0, id_1, sensor, identity, scheme, kind, tag, out):  # type: ignore[no-untyped-def]
+    """The same of keys."""
+    a, b, c, d, f = len(sensor) > 1, len(identity) > 1, len(scheme) > 1, len(kind) > 1, len(tag) > 1
+    for k in range(len(out)):
+        out[k, 0], out[k, 1], out[k, 2], out[k, 3] = id_0[k], id_1[k], sensor[k * a], identity[k * b]
+        out[k, 4], out[k, 5], out[k, 6] = scheme[k * c], kind[k * d], tag[k * f]
 
 
 @njit(cache=True)
