@@ -63,6 +63,7 @@ def model(about: Day, observations: pd.DataFrame, journal, edition: dict) -> dic
         "line_tolerance_m": line.tolerance_m if line else None,
         "attributions": [*dict.fromkeys(x.rstrip(".") for x in owed if x), places.ATTRIBUTION.rstrip(".")],
         "movement": accounts,
+        "objects": [],  # the bench's missions have no fixes
         "exempt": exempt(about, [*others, *fires]),
         "readers": {party.id: party.name for party in agreement.party},
     }
