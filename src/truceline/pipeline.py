@@ -280,7 +280,9 @@ def _drawn(
     tables = draw(on, folder, observations, last, engine, progress, conflict)
     day = on.mission.day_of(last - timedelta(microseconds=1))
     tables["zones"] = rules.zones_table(on.agreement, on.line, on.frame, on.gazetteer, folder, day, on.zones)
-    return tables, "; ".join(filter(None, [_remarks(tables["line"]), said]))
+    return tables, "; ".join(
+        filter(None, [_remarks(tables["line"]), said, _untracked(observations, tables["track_points"])])
+    )
 
 
 def _conclude(tables: dict[str, pa.Table], verdicts: pa.Table, before: Book | None) -> None:
@@ -290,6 +292,12 @@ def _conclude(tables: dict[str, pa.Table], verdicts: pa.Table, before: Book | No
     if before is not None:
         old = {name: before.table(name) for name in ("associations", "events")}
         tables["lineage"] = lineage(old, tables)
+
+
+def _untracked(observations: pa.Table, points: pa.Table) -> str:
+    """How many fixes are behind no track: without place or time, outside the theatre, or never confirmed."""
+    fixes = pc.sum(pc.equal(observations["kind"], "fix")).as_py() or 0
+    return f"{fixes - points.num_rows:,} of {fixes:,} fixes are in no track" if fixes > points.num_rows else ""
 
 
 def _remarks(line: pa.Table) -> str:

@@ -99,6 +99,13 @@ def _stopped(fixes: Fixes, zone: str, name: str, lane: BaseGeometry) -> Told:
     )  # fmt: skip
 
 
+def _both(one: str, other: str) -> str:
+    """Two vessels as a sentence begins: "Vessel mmsi:1 and mmsi:2", "Two unidentified vessels"."""
+    if one == other and one.startswith("An unidentified"):
+        return "Two unidentified vessels"
+    return f"{one} and {other.replace('Vessel ', '').replace('An ', 'an ')}"
+
+
 def _meetings(fixes: Fixes, harbours: Sequence[BaseGeometry]) -> Told:
     """Two vessels near each other and slow, instant after instant."""
     step = assumed.TOGETHER_STEP_S
@@ -146,8 +153,7 @@ def _meetings(fixes: Fixes, harbours: Sequence[BaseGeometry]) -> Told:
     p = np.clip(before * surely, 1e-4, 1 - 1e-4)
     factors["position errors"] = np.log(p / (1 - p)) - np.asarray(sum(factors.values()))
     text = [
-        f"{fixes.name(int(track[i]))} and {fixes.name(int(track[j])).replace('Vessel ', '').replace('An ', 'an ')} lay "
-        f"{far(d)} apart and slow for {lasting(t)}, {between(instants[instant[i]], instants[instant[k]])}."
+        f"{_both(fixes.name(int(track[i])), fixes.name(int(track[j])))} lay {far(d)} apart and slow for {lasting(t)}, {between(instants[instant[i]], instants[instant[k]])}."
         for i, j, k, d, t in zip(a[first], b[first], a[last], mean, long, strict=True)
     ]
     m, n = a[middle], b[middle]
