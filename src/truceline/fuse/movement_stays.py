@@ -153,7 +153,8 @@ def _meetings(fixes: Fixes, harbours: Sequence[BaseGeometry]) -> Told:
     p = np.clip(before * surely, 1e-4, 1 - 1e-4)
     factors["position errors"] = np.log(p / (1 - p)) - np.asarray(sum(factors.values()))
     text = [
-        f"{_both(fixes.name(int(track[i])), fixes.name(int(track[j])))} lay {far(d)} apart and slow for {lasting(t)}, {between(instants[instant[i]], instants[instant[k]])}."
+        f"{_both(fixes.name(int(track[i])), fixes.name(int(track[j])))} lay {far(d)} apart and slow for "
+        f"{lasting(t)}, {between(instants[instant[i]], instants[instant[k]])}."
         for i, j, k, d, t in zip(a[first], b[first], a[last], mean, long, strict=True)
     ]
     m, n = a[middle], b[middle]
