@@ -411,9 +411,10 @@ def check_rows(accepted: pa.Table, rejected: pa.Table, content: bytes, given: So
         assert row["observation_id"] == row["leaf"][:16]
         if row["at"] is not None:
             assert row["at"].tzinfo is not None
-            # A record with a time of day alone is hashed with its day.
-            day = row.get("asterix_day")
-            number = None if day is None else [(day - date(1970, 1, 1)).days]
+            # A record with a time of day alone is hashed with its day; one that has its packet's time alone, with
+            # the how-manieth of its bytes it is.
+            day, occurrence = row.get("asterix_day"), row.get("asterix_occurrence")
+            number = [(day - date(1970, 1, 1)).days] if day is not None else [occurrence] if occurrence else None
             assert row["leaf"] == observation.leaves(given.id, [row["raw"]], number)[0]
         assert row["kind"] in observation.KINDS
         assert observation.term(row["what"]) is not observation.TAXONOMY["report"] or row["what"] == "report"
