@@ -363,6 +363,17 @@ def test_several_blocks_of_several_categories_in_one_datagram(capture):
     assert [row["reason"] for row in rejected] == ["category 001 is not read (block at byte 134)"]
 
 
+def test_a_packet_of_a_time_that_cannot_be_is_rejected(tmp_path):
+    """Damage in a header makes a packet of a far century: its records are told, not lost and not believed."""
+    path = tmp_path / "radar.pcapng"
+    path.write_bytes(an.pcapng([(int(NOON.timestamp() * 1e6) * 10, an.udp(REPORT))]))
+    (batch,) = feeds.read(Source(id="s", feed="asterix", paths=[]), tmp_path, str(path), RECEIVED_AT)
+    assert batch.observations.num_rows == 0
+    (row,) = batch.rejections.to_pylist()
+    assert row["field"] == "packet time"
+    assert "outside the years 1980..2100" in row["reason"]
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_a_damaged_capture_reads_the_same_however_it_comes(tmp_path_factory, data):

@@ -34,6 +34,7 @@ from truceline.observation import nullable
 Array = npt.NDArray[np.float64]
 
 DAY_S, DAY_US = 86_400, 86_400_000_000
+FIRST_US, LAST_US = 315_532_800_000_000, 4_102_444_800_000_000  # 1980, 2100
 _SITE = ("lon", "lat", "alt_m", "range_sigma_m", "azimuth_sigma_deg", "name")
 #: What may be said of a radar: antenna heights, and errors from the best to what nobody would use.
 _LIMITS = {
@@ -180,7 +181,8 @@ def _columns(piece: Piece, source: Source, radars: _Radars, calendar: _Calendar,
     starts, ends = piece.item_starts, piece.item_ends
     found = numbers(layout(), piece.data, piece.categories, starts, ends, radars.sites)
     _check(found, piece, source, faults)
-    at_us = calendar.at_us(found["tod_s"], piece.packet_us)
+    packet_us = np.where(piece.packet_us == bits.ABSENT, piece.packet_us, np.clip(piece.packet_us, FIRST_US, LAST_US))
+    at_us = calendar.at_us(found["tod_s"], packet_us)
     seen = (found["seen"] == 1) & np.isfinite(found["lon"] + found["lat"])
     untimed = np.isnan(found["tod_s"])
     no_time = at_us == bits.ABSENT
@@ -213,7 +215,7 @@ def _columns(piece: Piece, source: Source, radars: _Radars, calendar: _Calendar,
         "asterix_emitter": _whole(found["emitter"]),
         "asterix_detection": pa.array(_DETECTIONS).take(_whole(found["detection"])),
         "asterix_day": pa.array(day.astype(np.int32), mask=day < 0).cast(pa.date32()),
-        "asterix_packet_at": values.times(piece.packet_us, piece.packet_us == bits.ABSENT),
+        "asterix_packet_at": values.times(packet_us, packet_us == bits.ABSENT),
     }
 
 
@@ -241,6 +243,9 @@ def _check(found: Mapping[str, Array], piece: Piece, source: Source, faults: Fau
         reason = "is a radar whose place is not known: give it in the mission file, options.sites"
         faults.add(unplaced, "SAC/SIC", codes, reason)
     options.within(source, found["lon"], found["lat"], faults)
+    strange = (piece.packet_us != bits.ABSENT) & ((piece.packet_us < FIRST_US) | (piece.packet_us > LAST_US))
+    told = _written(piece.packet_us / 1e6, strange)
+    faults.add(strange, "packet time", told, "s since 1970 is outside the years 1980..2100")
 
 
 def _written(column: Array, where: npt.NDArray[np.bool_]) -> pa.Array:
