@@ -11,6 +11,7 @@ from truceline.fuse import tracker as module
 from truceline.fuse.detections import Detections, detections
 from truceline.fuse.motion import Looks
 from truceline.fuse.tracker import Tracker
+from truceline.kernels import gate
 from truceline.kernels import tracks as t
 
 FRAME = Frame(37.5, 48.3)
@@ -226,6 +227,32 @@ def test_any_arrival_order_within_the_lateness_settles_the_same(seed):
     got, tracker = tracked(late, lateness_s=90.0)
     assert same(got, tracked([in_time(rows)], lateness_s=90.0)[0])
     assert not tracker.left_out
+
+
+def test_groups_so_large_that_they_are_worked_by_place_settle_the_same_whichever_way_they_came():
+    """More rows a look than `gate.LARGE`: all at once, late and shuffled, with a restart; one object is one track."""
+    rng, looks = np.random.default_rng(4), 5
+    east, north = (v.ravel() * 2_000.0 for v in np.meshgrid(np.arange(75.0), np.arange(70.0)))
+    objects = np.argsort(rng.random(len(east)))  # neighbours are not beside each other in the rows
+    assert len(objects) > gate.LARGE
+    scans = [
+        plots(np.full(len(east), 10.0 * k), east[objects] + 100.0 * k, north[objects] + rng.normal(0, 20, len(east)))
+        for k in range(looks)
+    ]
+    rows = together(*scans)
+    rows.keys[:, gate.ID_0], rows.keys[:, gate.ID_1] = np.repeat(np.arange(looks), len(east)), np.tile(objects, looks)
+    once, _ = tracked([in_time(rows)], lateness_s=60.0)
+    assert count(once) == len(objects)
+    assert (once.track[:, 1] == once.observation[:, 1]).all()  # each has its own object's detections
+    parts = [rows.rows(part) for part in np.array_split(rng.permutation(len(rows.values)), 4)]
+    assert same(tracked(parts, lateness_s=60.0)[0], once)
+    tracker, out = Tracker(FRAME, lateness_s=60.0), []
+    for part in parts:
+        tracker = Tracker.restore(tracker.state())
+        tracker.step(part)
+        out.append(tracker.settled())
+    tracker.finish()
+    assert same(whole([*out, tracker.settled()]), once)
 
 
 @pytest.mark.parametrize("at", [3, 11, 20])

@@ -33,7 +33,7 @@ from truceline.kernels import gate as g
 from truceline.kernels import sweep
 from truceline.kernels import tracks as t
 from truceline.kernels.motion import COEFFICIENTS
-from truceline.kernels.order import in_order, runs_before
+from truceline.kernels.order import crowded, in_order, runs_before
 
 #: What became of a row of a step: in the picture (or waiting for its slice to be whole), there already, or later than
 #: the lateness allows; without a time or position; ahead of all others, and kept until time gets there.
@@ -183,7 +183,7 @@ class Tracker:
         """The confirmed tracks, expected at a moment: by default that of the newest row worked."""
         live = self._live
         if at_s is None:
-            at_s = float(self._segments[-1].values[-1, g.AT]) if self._segments else self._settling.newest_s
+            at_s = self._segments[-1].newest_s if self._segments else self._settling.newest_s
         n = int(live.counts[t.LIVE])
         out, keys = np.empty((n, 16)), np.empty((n, 6), np.int64)
         n = sweep.seen_at(
@@ -212,7 +212,7 @@ class Tracker:
         }
         for where, segments in (("window", list(self._segments)), ("settled", held.segments)):
             for k, segment in enumerate(segments):
-                arrays |= {f"{where}.{k}.{name}": np.asarray(getattr(segment, name)) for name in Segment._fields[:7]}
+                arrays |= {f"{where}.{k}.{name}": np.asarray(getattr(segment, name)) for name in Segment._fields[:8]}
                 if segment.before is not None:
                     before = trimmed(segment.before)._asdict()
                     arrays |= {f"{where}.{k}.before.{name}": a for name, a in before.items()}
@@ -310,7 +310,6 @@ class Tracker:
         assert checkpoint is not None  # the first segment has one
         self._buffers.give(*self._live[:3])
         for segment in undone:
-            self._buffers.give(segment.serials, segment.points)
             if segment.before is not None and segment.before is not checkpoint:
                 self._buffers.give(*segment.before[:3])
         self._live = checkpoint
@@ -319,6 +318,8 @@ class Tracker:
             np.concatenate([*(s.values for s in reversed(undone)), late.values]),
             np.concatenate([*(s.keys for s in reversed(undone)), late.keys]),
         )
+        for segment in undone:
+            self._buffers.give(*segment.worked())
         return merged.rows(in_order_of_work(merged, self._settings[t.SLICE_S])[0])
 
     def _run(self, values: Floats, keys: Ints) -> None:
@@ -341,18 +342,24 @@ class Tracker:
                 if before is None:
                     self._buffers.give(*live[:3])
                 live = self._live
-            serials = self._buffers.take(high - low, 3, np.int64)
-            points = self._buffers.take(high - low, t.POINT, np.float64)
+            take = self._buffers.take
+            serials, points = take(high - low, 3, np.int64), take(high - low, t.POINT, np.float64)
             most = 3 * (high - low) + int(live.counts[t.LIVE]) + 8
             if most > len(self._events):
                 self._events = np.empty((2 * most, 4), np.int64)
+            many = high - low if crowded(part, part_keys, slice_s, g.LARGE) else 0
+            placed, placed_keys = take(many, g.VALUES, np.float64), take(many, g.KEYS, np.int64)
             count = sweep.advance(
-                live, part, part_keys, self._parameters, self._sensors, self._settings, serials, points, self._events
-            )
-            last = float(np.floor(part[-1, g.AT] / slice_s) * slice_s) + slice_s
-            self._segments.append(
-                Segment(part, part_keys, serials, points, self._events[:count].copy(), first, last, before)
-            )
+                live, part, part_keys, placed, placed_keys, self._parameters, self._sensors, self._settings, serials,
+                points, self._events,
+            )  # fmt: skip
+            newest = float(part[-1, g.AT])
+            last = float(np.floor(newest / slice_s) * slice_s) + slice_s
+            if many:
+                part, part_keys = placed, placed_keys
+            told = self._events[:count].copy()
+            segment = Segment(part, part_keys, serials, points, told, first, last, newest, before, many > 0)
+            self._segments.append(segment)
             self._since_checkpoint += high - low
 
     def _settle(self) -> None:
@@ -383,7 +390,8 @@ def _segment(kept: Mapping[str, npt.NDArray[Any]], name: str) -> Segment:
     before = None
     if f"{name}.before.states" in kept:
         before = t.Live(*(kept[f"{name}.before.{field}"] for field in t.Live._fields))
-    return Segment._make([*arrays, float(kept[f"{name}.first_s"]), float(kept[f"{name}.last_s"]), before])
+    times = [float(kept[f"{name}.{field}"]) for field in Segment._fields[5:8]]
+    return Segment._make([*arrays, *times, before, False])
 
 
 def sensor_codes(words: Sequence[str]) -> Ints:

@@ -17,18 +17,20 @@ _LEAST_SLOTS = 256
 class Buffers:
     """Arrays used again: fresh memory costs a third of the tracker's time, in the pages the system has to clear."""
 
-    def __init__(self, most_bytes: int = 256_000_000) -> None:
-        self._free: dict[tuple[Any, int], list[npt.NDArray[Any]]] = {}
+    def __init__(self, most_bytes: int = 1_000_000_000) -> None:
+        self._free: dict[tuple[Any, int, int], list[npt.NDArray[Any]]] = {}
         self._room = most_bytes
 
     def take(self, rows: int, columns: int, kind: Any) -> npt.NDArray[Any]:
         """An array (rows, columns), or (rows,) for no columns; whatever it holds."""
-        free = self._free.setdefault((kind, columns), [])
-        for k in range(len(free) - 1, -1, -1):
-            if len(free[k]) >= rows:
-                self._room += free[k].nbytes
-                return free.pop(k)[:rows]
-        size = rows + rows // 4
+        # four sizes for each power of two: little is wasted, and what is free is found without a search
+        step = 1 << max(rows.bit_length() - 3, 8)
+        size = -(-rows // step) * step
+        free = self._free.get((kind, columns, size))
+        if free:
+            array = free.pop()
+            self._room += array.nbytes
+            return array[:rows]
         return np.empty((size, columns) if columns else size, kind)[:rows]
 
     def give(self, *arrays: npt.NDArray[Any]) -> None:
@@ -38,7 +40,7 @@ class Buffers:
             if isinstance(whole, np.ndarray) and whole.ndim == array.ndim and whole.nbytes <= self._room:
                 self._room -= whole.nbytes
                 columns = array.shape[1] if array.ndim > 1 else 0
-                self._free.setdefault((array.dtype.type, columns), []).append(whole)
+                self._free.setdefault((array.dtype.type, columns, len(whole)), []).append(whole)
 
 
 #: All trackers' of this process: one at a time uses them.
@@ -55,7 +57,13 @@ class Segment(NamedTuple):
     events: Ints  # (k, 4)
     first_s: float
     last_s: float  # end of its last slice
+    newest_s: float  # time of its last row in order
     before: t.Live | None
+    ours: bool = False  # values and keys are of the buffers
+
+    def worked(self) -> list[npt.NDArray[Any]]:
+        """Its arrays that are of the buffers."""
+        return [self.serials, self.points, *((self.values, self.keys) if self.ours else ())]
 
 
 def _empty(slots: int, identities: int, buffers: Buffers) -> t.Live:
@@ -128,7 +136,7 @@ class Settling:
         """Take a segment; its checkpoint is let go."""
         if segment.before is not None:
             self.buffers.give(*segment.before[:3])
-        self.head_s, self.newest_s = segment.last_s, float(segment.values[-1, g.AT])
+        self.head_s, self.newest_s = segment.last_s, segment.newest_s
         self.segments.append(segment._replace(before=None))
 
     def taken(self, least: int, following: int) -> Settled:
@@ -157,7 +165,7 @@ class Settling:
             other = ~of_two & ~split
             odd.append(np.column_stack([what[other], self._ids(serial[other]), segment.keys[rare[other, 3], :2]]))
         rows = len(self.held.at_s) + sum(len(s.values) for s in done)
-        out, held = Rows.room(rows, self.buffers), Rows.room(rows, self.buffers)
+        out, held = Rows.empty(rows), Rows.room(rows, self.buffers)  # what is handed out is its owner's
         gone = self.buffers.take(rows, 2, np.int64)
         filled = np.zeros(3, np.int64)
         before = self.held
@@ -165,11 +173,10 @@ class Settling:
         settle.sort_out(before.serials, before.keys, before.at_s, before.points, *arrays)
         for segment in done:
             settle.sort_out(segment.serials, segment.keys, segment.values[:, g.AT].copy(), segment.points, *arrays)
-            self.buffers.give(segment.serials, segment.points)
+            self.buffers.give(*segment.worked())
         self.held = held.first(int(filled[1]))
         serials, keys, at_s, points = out.first(int(filled[0]))
-        # what is handed out is its owner's; the room it was gathered in is used again
-        self.buffers.give(*out, *held, gone)
+        self.buffers.give(*before, gone)
         gone = gone[: filled[2]].copy()
         none = np.empty((0, 4), np.int64)
         return Settled(
@@ -221,6 +228,5 @@ class Rows(NamedTuple):
         return Rows(serials, keys, buffers.take(rows, 0, np.float64), buffers.take(rows, t.POINT, np.float64))
 
     def first(self, rows: int) -> "Rows":
-        """A copy of the first rows."""
-        some = [array[:rows].copy() for array in self]
-        return Rows._make(some)
+        """The first rows."""
+        return Rows._make([array[:rows] for array in self])

@@ -15,12 +15,18 @@ VALUES, KEYS = 12, 7
 
 #: More cells than this in one look: the detections are gone through instead.
 _MOST_CELLS = 64
+#: More detections than this in one group are worked in the order of their places: fewer fit the caches in any order.
+LARGE = 4096
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)
 def _slot(ie, i_n, mask):  # type: ignore[no-untyped-def]
-    h = (ie * np.int64(73_856_093)) ^ (i_n * np.int64(19_349_663))
-    return (h ^ (h >> np.int64(17))) & mask
+    if mask < 2 * LARGE:
+        h = (ie * np.int64(73_856_093)) ^ (i_n * np.int64(19_349_663))
+        return (h ^ (h >> np.int64(17))) & mask
+    # of large grids eight by eight cells stay together, so that a look, and the next one, read on in memory
+    h = ((ie >> np.int64(3)) * np.int64(73_856_093)) ^ ((i_n >> np.int64(3)) * np.int64(19_349_663))
+    return ((h ^ (h >> np.int64(17))) << np.int64(6) | (ie & np.int64(7)) << np.int64(3) | (i_n & np.int64(7))) & mask
 
 
 @njit(cache=True, error_model="numpy")

@@ -39,6 +39,17 @@ def in_order(values, keys, slice_s, head_s):  # type: ignore[no-untyped-def]
     return True
 
 
+@njit(cache=True, error_model="numpy", _nrt=False)
+def crowded(values, keys, slice_s, most):  # type: ignore[no-untyped-def]
+    """Whether a sensor's slice has more than `most` of these rows in order."""
+    for k in range(most, len(values)):
+        if keys[k, SENSOR] == keys[k - most, SENSOR] and np.floor(values[k, AT] / slice_s) == np.floor(
+            values[k - most, AT] / slice_s
+        ):
+            return True
+    return False
+
+
 def runs_before(values: npt.NDArray[np.float64], slice_s: float, most: int) -> list[tuple[int, int]]:
     """(low, high) of runs of at most `most` rows, each of whole slices; a larger slice is a run by itself."""
     slices = np.floor(values[:, AT] / slice_s)

@@ -166,7 +166,7 @@ def _take_all(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy")
 def _paired(  # type: ignore[no-untyped-def]
-    live, states, marks, now, status, values, keys, rows, taken, widest, density, parameters, settings, cell_m,
+    live, states, marks, now, status, at, values, keys, rows, taken, widest, density, parameters, settings, cell_m,
     grid_start, grid_order, places, c, p, found, work, parent, serials, points, events,
 ):  # fmt: skip
     """Pair the tracks of a status with detections not taken yet; the mean reach of their looks, or -1."""
@@ -176,7 +176,7 @@ def _paired(  # type: ignore[no-untyped-def]
     progress, reaches, sigmas = np.zeros(4, np.int64), 0.0, settings[GATE]
     while True:
         reaches += _edges(
-            states, marks, live.order, n, now, status, values[rows[0], g.AT], widest, values, keys, rows, taken,
+            states, marks, live.order, n, now, status, at, widest, values, keys, rows, taken,
             parameters, sigmas, cell_m, grid_start, grid_order, places, c, p, found, progress, slots, start, column,
             cost, away,
         )  # fmt: skip
@@ -208,9 +208,26 @@ def _paired(  # type: ignore[no-untyped-def]
     return reaches / progress[3] if progress[3] else -1.0
 
 
+@njit(cache=True, error_model="numpy", _nrt=False)
+def in_places(values, keys, low, order, placed_values, placed_keys):  # type: ignore[no-untyped-def]
+    """Write the rows from `low` on in the order of the grid, which becomes that of counting."""
+    for k in range(len(order)):
+        d = low + order[k]
+        for x in range(g.VALUES):
+            placed_values[low + k, x] = values[d, x]
+        for x in range(g.KEYS):
+            placed_keys[low + k, x] = keys[d, x]
+        order[k] = k
+
+
 @njit(cache=True, error_model="numpy")
-def group(live, low, high, values, keys, parameters, settings, c, work, serials, points, events):  # type: ignore[no-untyped-def]
-    """Take in what one sensor saw in one slice: rows low to high."""
+def group(  # type: ignore[no-untyped-def]
+    live, low, high, values, keys, placed_values, placed_keys, parameters, settings, c, work, serials, points, events
+):  # fmt: skip
+    """Take in what one sensor saw in one slice: rows low to high; in the order of `placed`, where that has room."""
+    if len(placed_values):
+        placed_values[low:high] = values[low:high]
+        placed_keys[low:high] = keys[low:high]
     states, marks = live.states, live.keys
     live.counts[GROUPS] += 1
     now = live.counts[GROUPS]
@@ -248,13 +265,21 @@ def group(live, low, high, values, keys, parameters, settings, c, work, serials,
         across = np.sqrt(half * half + values[d, g.COV_EN] * values[d, g.COV_EN])
         widest = max(widest, (values[d, g.VAR_E] + values[d, g.VAR_N]) / 2 + across + late)
     cell_m = live.clock[CELL]
+    at = values[rows[0], g.AT]  # the first
     grid_start, grid_order, places, density = g.hashed(values, rows, cell_m)
+    if m > g.LARGE and density * cell_m * cell_m < 0.7:  # mostly empty: neighbours would lie far apart in memory
+        cell_m = min(np.sqrt(1.5 / density), 50_000.0)
+        grid_start, grid_order, places, density = g.hashed(values, rows, cell_m)
+    if len(placed_values):
+        if m > g.LARGE and m == high - low:
+            in_places(values, keys, low, grid_order, placed_values, placed_keys)
+        values, keys = placed_values, placed_keys
     taken, parent, found = np.zeros(m, np.bool_), np.full(m, -1, np.int64), np.empty(m, np.int64)
     reach = 0.0
     for status in (CONFIRMED, TENTATIVE):
         looked = _paired(
-            live, states, marks, now, status, values, keys, rows, taken, widest, density, parameters, settings, cell_m,
-            grid_start, grid_order, places, c, p, found, work, parent, serials, points, events,
+            live, states, marks, now, status, at, values, keys, rows, taken, widest, density, parameters, settings,
+            cell_m, grid_start, grid_order, places, c, p, found, work, parent, serials, points, events,
         )  # fmt: skip
         reach = max(reach, looked)
     # Of the next group: its own would need another pass over all tracks. As wide as two cells a look, or wider

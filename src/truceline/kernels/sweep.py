@@ -172,7 +172,9 @@ def _absorb(live, older, younger):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def advance(live, values, keys, parameters, sensors, settings, serials, points, events):  # type: ignore[no-untyped-def]
+def advance(  # type: ignore[no-untyped-def]
+    live, values, keys, placed_values, placed_keys, parameters, sensors, settings, serials, points, events
+):  # fmt: skip
     """Take rows in, sorted by slice, sensor, time and id: the tracks change in place.
 
     Parameters
@@ -182,6 +184,10 @@ def advance(live, values, keys, parameters, sensors, settings, serials, points, 
     values : (n, 12) float64
     keys : (n, 7) int64
         The detections, as in `gate`. Times and positions finite, variances positive. Not checked.
+    placed_values, placed_keys
+        To be filled, where not empty: the rows in the order they are worked, which is that of `serials`, `points` and
+        `events` then. Groups of more than `gate.LARGE` without names are put in the order of their places: what is
+        begun beside each other then lies beside each other in memory, and is looked for so.
     parameters : (classes, motion.PARAMETERS) float64
     sensors : (k, 5) float64
         Those whose looks are known.
@@ -216,7 +222,10 @@ def advance(live, values, keys, parameters, sensors, settings, serials, points, 
             and np.floor(values[high, g.AT] / settings[t.SLICE_S]) == slice_
         ):
             high += 1
-        group(live, low, high, values, keys, parameters, settings, c, work, serials, points, events)
+        group(
+            live, low, high, values, keys, placed_values, placed_keys, parameters, settings, c, work, serials, points,
+            events,
+        )  # fmt: skip
         low = high
     return live.counts[t.EVENTS]
 
