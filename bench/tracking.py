@@ -9,7 +9,8 @@ What Stone Soup gives is kept in a folder of the machine's temporary files (`--k
 its processor seconds are those of the run that made the file. Ours are the median of three times ten: building the
 columns, `Tracker.step` with a lateness of 60 s, the confirmed tracks after every step, and the settled points with
 their observations every minute; with the scene in one step (as `track` does, for an edition), with a step a minute
-(the speed that is asked for) and with a step a scan (the accuracy). Compiled before. Ends with 1 when something asked for is not reached.
+(the speed that is asked for) and with a step a scan (the accuracy). Compiled before. Ends with 1 when something
+asked for is not reached.
 """
 
 import argparse
