@@ -26,6 +26,7 @@ from truceline.fuse.movement_rows import Fixes
 from truceline.fuse.movement_zones import Ways, draws
 from truceline.kernels import movement as kernel
 from truceline.kernels import path
+from truceline.kernels.idset import index_in
 from truceline.observation import CORE, TAXONOMY
 from truceline.picture import EVENTS, INCIDENTS, MOVEMENTS, TRACK_POINTS, TRACKS, digest
 from truceline.rules import judge
@@ -598,7 +599,7 @@ def test_ids_are_found_where_they_stand(seed):
     rng.shuffle(ids)
     asked = rng.integers(-4, 5, (60, 2))
     told = [next((k for k, row in enumerate(ids.tolist()) if row == one), -1) for one in asked.tolist()]
-    assert kernel.places(np.ascontiguousarray(ids), asked).tolist() == told
+    assert index_in(asked.view(np.uint64), np.ascontiguousarray(ids).view(np.uint64)).tolist() == told
 
 
 # ---- what holds of all ---------------------------------------------------------------------------------------------

@@ -20,9 +20,10 @@ from truceline.frame import Frame
 from truceline.fuse.columns import Groups
 from truceline.fuse.movement import as_events, movements, tied
 from truceline.fuse.movement_positions import dry_land
+from truceline.fuse.movement_rows import rows_of
 from truceline.fuse.tables import against, assembled
 from truceline.fuse.tracking import track
-from truceline.observation import TIME, to_numpy
+from truceline.observation import TIME, one_array, to_numpy
 from truceline.rules import REGISTRY, Zones
 from truceline.rules.subjects import matching
 from truceline.rules.zones_at import day_of, days
@@ -162,16 +163,10 @@ def _spoken_of(told: pa.Table, tracks: pa.Table, agreement: Agreement) -> pa.Tab
         kinds.setdefault(clause.zone, set()).update(plain)
         for reading in clause.reading:
             kinds.setdefault(reading.zone or clause.zone, set()).update(reading.what or plain)
-    is_of = pc.index_in(told["track_id"].cast(pa.binary()), value_set=_plain(tracks["track_id"]))
-    words = tracks["what"].take(is_of).to_pylist()
+    words = tracks["what"].take(pa.array(rows_of(tracks["track_id"], told["track_id"]))).to_pylist()
     zones = told["zone"].to_pylist()
     keep = [bool(matching([word], tuple(kinds.get(zone, ())))) for word, zone in zip(words, zones, strict=True)]
     return told.filter(pa.array(keep, pa.bool_()))
-
-
-def _plain(column: pa.ChunkedArray) -> pa.Array:
-    plain = column.cast(pa.binary()).combine_chunks()
-    return pa.concat_arrays(plain.chunks) if isinstance(plain, pa.ChunkedArray) else plain
 
 
 def _against_the_line(events: pa.Table, frame: Frame, line: "Line | None") -> pa.Table:
@@ -192,7 +187,7 @@ def _incidents(events: pa.Table, gazetteer: "Gazetteer | None") -> pa.Table:
     """One row for visits of one object that overlap in time, told as its first."""
     if not events.num_rows:
         return picture.INCIDENTS.empty_table()
-    codes = pc.dictionary_encode(_plain(events["incident_id"]))
+    codes = pc.dictionary_encode(one_array(events["incident_id"].cast(pa.binary())))
     groups = Groups(codes.indices.to_numpy().astype(np.int64), len(codes.dictionary))
     first = events.take(pa.array(groups.order[groups.start]))
     begins, ends = (events[name].cast(pa.int64()).to_numpy().astype(np.float64) for name in ("at_from", "at_until"))

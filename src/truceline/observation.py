@@ -351,6 +351,13 @@ def bytes_of(column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.uint8]:
     return (np.concatenate(rows) if rows else np.empty(0, np.uint8)).reshape(-1, width)
 
 
+def one_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """A column as one array, however many pieces it comes in."""
+    if isinstance(column, pa.ChunkedArray):
+        return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    return column
+
+
 def id_column(pairs: npt.NDArray[np.uint64]) -> pa.Array:
     """The inverse of `ids`."""
     data = np.ascontiguousarray(pairs).astype(">u8").tobytes()

@@ -19,11 +19,11 @@ from truceline.fuse.assumptions import CONFLICT, stream
 from truceline.fuse.columns import coded, single
 from truceline.fuse.movement_gaps import silences
 from truceline.fuse.movement_positions import false_positions
-from truceline.fuse.movement_rows import Fixes, assembled
+from truceline.fuse.movement_rows import Fixes, assembled, rows_of
 from truceline.fuse.movement_stays import staying
 from truceline.fuse.movement_zones import zone_outcomes
 from truceline.fuse.tables import PRIOR_MODEL
-from truceline.observation import TIME, narrowest, to_numpy
+from truceline.observation import TIME, ids, narrowest, to_numpy
 
 __all__ = ["Coverage", "as_events", "movements", "tied"]
 
@@ -118,9 +118,8 @@ def as_events(movements: pa.Table, tracks: pa.Table) -> pa.Table:
     """
     rows = movements.filter(pc.is_in(movements["what"], pa.array(IN_A_ZONE)))
     rows = rows.sort_by([("at_from", "ascending"), ("event_id", "ascending")]).combine_chunks()
-    which = pc.index_in(_binary(rows["track_id"]), value_set=_binary(tracks["track_id"]))
-    rows, which = rows.filter(pc.is_valid(which)), which.drop_null()
-    of = tracks.take(which)
+    which = rows_of(tracks["track_id"], rows["track_id"])
+    rows, of = rows.filter(pa.array(which >= 0)), tracks.take(pa.array(which[which >= 0]))
     n = rows.num_rows
     begin, end = (rows[name].cast(pa.int64()) for name in ("at_from", "at_until"))
     middle = pc.add(begin, pc.shift_right(pc.subtract(end, begin), 1))
@@ -154,24 +153,18 @@ def tied(events: pa.Table, movements: pa.Table, points: pa.Table) -> pa.Table:
         `picture.ASSOCIATIONS`, event by event in time; an observation may be behind several (zones overlap).
         `log_ratio` is null: the track's own associations say how well an observation fits it.
     """
-    made = movements.filter(pc.is_in(_binary(movements["event_id"]), value_set=_binary(events["event_id"])))
+    made = movements.filter(pa.array(rows_of(events["event_id"], movements["event_id"]) >= 0))
     made = made.sort_by([("at_from", "ascending"), ("event_id", "ascending")])
-    names, track = np.unique(np.array(_binary(points["track_id"]).to_pylist(), object), return_inverse=True)
+    # a track's number is the first row that it made; -1 for points of others
+    number, track = (rows_of(made["track_id"], table["track_id"]) for table in (made, points))
     at = points["at"].cast(pa.int64()).to_numpy()
-    order = np.lexsort((np.array(_binary(points["observation_id"]).to_pylist(), object).astype("S16"), at, track))
+    high, low = ids(points["observation_id"]).T
+    order = np.lexsort((low, high, at, track))
     track, at = track[order], at[order]
-    place = {name: k for k, name in enumerate(names)}
     row, event = [], []
-    for k, (name, begin, end) in enumerate(
-        zip(
-            *(made[c].to_pylist() for c in ("track_id",)),
-            *(made[c].cast(pa.int64()).to_pylist() for c in ("at_from", "at_until")),
-            strict=True,
-        )
-    ):
-        if name not in place:
-            continue
-        first, last = np.searchsorted(track, [place[name], place[name] + 1])
+    intervals = (made[name].cast(pa.int64()).to_pylist() for name in ("at_from", "at_until"))
+    for k, (mine, begin, end) in enumerate(zip(number.tolist(), *intervals, strict=True)):
+        first, last = np.searchsorted(track, [mine, mine + 1])
         a = first + np.searchsorted(at[first:last], begin)
         b = first + np.searchsorted(at[first:last], end, side="right")
         row.append(order[a:b])
@@ -190,7 +183,7 @@ def tied(events: pa.Table, movements: pa.Table, points: pa.Table) -> pa.Table:
 def _incidents(rows: pa.Table) -> pa.Array:
     """The event that begins each row's incident: visits of one track that overlap in time are one."""
     begin, end = (to_numpy(rows[name]) for name in ("at_from", "at_until"))
-    track = np.unique(np.array(_binary(rows["track_id"]).to_pylist(), object), return_inverse=True)[1]
+    track = rows_of(rows["track_id"], rows["track_id"])
     head = np.arange(rows.num_rows)
     order = np.lexsort((head, begin, track))  # rows come by begin and id
     reach, first, now = -np.inf, 0, -1
@@ -200,10 +193,3 @@ def _incidents(rows: pa.Table) -> pa.Array:
         head[k] = first
         reach = max(reach, float(end[k]))
     return rows["event_id"].take(pa.array(head))
-
-
-def _binary(column: pa.ChunkedArray) -> pa.Array:
-    plain = column.cast(pa.binary())
-    if isinstance(plain, pa.ChunkedArray):
-        return pa.concat_arrays(plain.chunks) if plain.num_chunks else pa.array([], pa.binary())
-    return plain

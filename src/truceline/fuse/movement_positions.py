@@ -32,7 +32,7 @@ from truceline.fuse.movement_rows import (
 )
 from truceline.geojson import to_local
 from truceline.kernels.movement import circling
-from truceline.observation import ids, to_numpy
+from truceline.observation import ids, one_array, to_numpy
 from truceline.places import basemap
 from truceline.zones import ZoneIndex
 
@@ -114,7 +114,7 @@ def _stated(fixes: Fixes, observations: pa.Table) -> Stated:
     fastest = assumed.longest(assumed.FASTEST_MPS, words)
     vessel = np.array([word.split(".")[0] == "vessel" for word in words], bool)
     track = np.append(fixes.track, -1)[rows_of(fixes.observation_id, rows["observation_id"])]
-    named = pc.index_in(pa.array(names, pa.string()), value_set=_one(fixes.tracks["identity"])).fill_null(-1)
+    named = pc.index_in(pa.array(names, pa.string()), value_set=one_array(fixes.tracks["identity"])).fill_null(-1)
     track = np.where(track >= 0, track, np.asarray(named.to_numpy(zero_copy_only=False), np.int64)[who])
     # an identity that is no track's own may still be among the stated ones of a track: any of its fixes says which
     any_of = np.full(len(names), -1)
@@ -351,7 +351,3 @@ def _within(areas: Sequence[BaseGeometry], east_m: Floats, north_m: Floats) -> B
     if len(areas):
         inside[ZoneIndex(list(areas)).members(east_m, north_m)[0]] = True
     return inside
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)

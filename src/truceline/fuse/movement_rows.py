@@ -18,8 +18,8 @@ from truceline.fuse import columns
 from truceline.fuse.columns import moments, release_ranks, single
 from truceline.fuse.movement_assumptions import PLACE_SIGMA_M
 from truceline.fuse.tables import where
-from truceline.kernels.movement import places
-from truceline.observation import LIKELIHOODS, ids, to_numpy
+from truceline.kernels.idset import index_in
+from truceline.observation import LIKELIHOODS, id_order, ids, one_array, to_numpy
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -54,7 +54,7 @@ class Fixes:
     @classmethod
     def of(cls, tracks: pa.Table, points: pa.Table, frame: Frame) -> "Fixes":
         """From `picture.TRACKS` and `TRACK_POINTS` in any order; points without time or place are left out."""
-        tracks = tracks.take(pa.array(_order(tracks["track_id"]))).combine_chunks()
+        tracks = tracks.take(pa.array(id_order(tracks["track_id"]))).combine_chunks()
         track = rows_of(tracks["track_id"], points["track_id"])
         at, lon, lat = (to_numpy(points[name]).astype(np.float64) for name in ("at", "lon", "lat"))
         rows = np.flatnonzero((track >= 0) & np.isfinite(at + lon + lat))
@@ -74,7 +74,9 @@ class Fixes:
             for v, place in zip(stated, (east, north), strict=True)
         )
         named = points["observation_id"].take(pa.array(rows)).combine_chunks()
-        return cls(tracks, _one(named), frame, first, track, at, east, north, var_e, cov, var_n, velocity_e, velocity_n)
+        return cls(
+            tracks, one_array(named), frame, first, track, at, east, north, var_e, cov, var_n, velocity_e, velocity_n
+        )
 
     def begins(self) -> Ints:
         """The fixes that have a next one on their track."""
@@ -220,7 +222,7 @@ def assembled(parts: Sequence[Told], fixes: Fixes) -> pa.Table:
     ]
     ranks = release_ranks(fixes.tracks["release"])
     release = np.where(other >= 0, np.maximum(ranks[track], ranks[other]), ranks[track]).astype(np.float64)
-    track_ids = _one(fixes.tracks["track_id"])
+    track_ids = one_array(fixes.tracks["track_id"])
     built = {
         "event_id": pa.array(event_id, pa.binary(16)),
         "track_id": track_ids.take(pa.array(track)),
@@ -339,19 +341,8 @@ def _slope(place_m: Floats, at_s: Floats, first: Ints, after: Ints) -> Floats:
 
 def rows_of(among: pa.ChunkedArray | pa.Array, asked: pa.ChunkedArray | pa.Array) -> Ints:
     """The row of each asked id in a column of ids; -1 where it is not there."""
-    return np.asarray(places(*(ids(column).view(np.int64) for column in (among, asked))))
+    return index_in(ids(asked), ids(among))
 
 
 def _numbers(table: pa.Table, name: str, rows: Ints) -> Floats:
     return to_numpy(table[name]).astype(np.float64)[rows]
-
-
-def _order(column: pa.ChunkedArray) -> Ints:
-    high, low = ids(column).T
-    return np.lexsort((low, high))
-
-
-def _one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    if isinstance(column, pa.ChunkedArray):
-        return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-    return column

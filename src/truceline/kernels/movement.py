@@ -152,43 +152,6 @@ def circling(
 
 
 @njit(cache=True)
-def _spread(one: int, two: int) -> int:
-    """A hash of two words (the multipliers of Knuth's MMIX generator; products wrap)."""
-    mixed = one * 6364136223846793005 + two * 1442695040888963407
-    return (mixed ^ (mixed >> 29)) & 0x7FFFFFFFFFFFFFFF
-
-
-@njit(cache=True)
-def places(ids: Integers, asked: Integers) -> Integers:
-    """Where each asked id stands among `ids`; -1 where it does not.
-
-    Parameters
-    ----------
-    ids, asked : (n, 2), (m, 2) int64
-        Ids of 16 bytes as two words; of equal `ids` the first counts.
-    """
-    size = 16
-    while size < 2 * len(ids):
-        size *= 2
-    slots = np.full(size, -1, np.int64)
-    for i in range(len(ids)):
-        k = _spread(ids[i, 0], ids[i, 1]) & (size - 1)
-        while slots[k] >= 0 and not (ids[slots[k], 0] == ids[i, 0] and ids[slots[k], 1] == ids[i, 1]):
-            k = (k + 1) & (size - 1)
-        if slots[k] < 0:
-            slots[k] = i
-    out = np.full(len(asked), -1, np.int64)
-    for i in range(len(asked)):
-        k = _spread(asked[i, 0], asked[i, 1]) & (size - 1)
-        while slots[k] >= 0:
-            if ids[slots[k], 0] == asked[i, 0] and ids[slots[k], 1] == asked[i, 1]:
-                out[i] = slots[k]
-                break
-            k = (k + 1) & (size - 1)
-    return out
-
-
-@njit(cache=True)
 def heard_round(
     keys: Integers, counts: Integers, sensor: Integers, column: Integers, row: Integers, slot: Integers,
     columns: int, rows: int, slots: int,

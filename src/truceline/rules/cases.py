@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from truceline.finding import CASES, observations_digest
 from truceline.kernels.idset import index_in
-from truceline.observation import ID, RELEASES, TIME, bytes_of, id_column, id_order, ids, narrowest, to_numpy
+from truceline.observation import ID, RELEASES, TIME, bytes_of, id_column, id_order, ids, narrowest, one_array, to_numpy
 from truceline.rules.holding import SEVERITIES
 from truceline.rules.subjects import Floats, Ints, coded, identity
 
@@ -233,7 +233,7 @@ class _Held:
         likely = self.p[groups]
         return {
             "clause": pa.array([self.clause[group] for group in groups], pa.string()),
-            "findings": pa.ListArray.from_arrays(offsets, _whole(self.table["finding_id"].take(pa.array(rows)))),
+            "findings": pa.ListArray.from_arrays(offsets, one_array(self.table["finding_id"].take(pa.array(rows)))),
             "subject_id": self.table["subject_id"].take(pa.array(self.first[groups])),
             "opened_at": pa.array(begun, pa.int64(), mask=begun == _NEVER).cast(TIME),
             "p_breach": pa.array(likely.astype(np.float32), mask=likely < 0),
@@ -315,10 +315,6 @@ def _sorted(column: pa.ChunkedArray) -> pa.Array:
     pairs = ids(column)[id_order(column)]
     new = np.append(True, (np.diff(pairs, axis=0) != 0).any(axis=1)) if len(pairs) else np.empty(0, bool)
     return id_column(pairs[new])
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
 
 
 def _positions(column: pa.ChunkedArray, among: pa.Array) -> Ints:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from truceline.agreement import Assumption
 from truceline.frame import Frame
 from truceline.kernels.idset import index_in
-from truceline.observation import id_order, ids, table, to_numpy
+from truceline.observation import id_order, ids, one_array, table, to_numpy
 from truceline.observation import term as term_of
 
 Floats = npt.NDArray[np.float64]
@@ -202,7 +202,7 @@ def of_incidents(events: pa.Table, incidents: pa.Table, frame: Frame) -> Subject
     starts = np.concatenate([[0], np.cumsum(np.bincount(of[of >= 0], minlength=len(known)))]).astype(np.int64)
     rows = events.take(pa.array(order)).combine_chunks()
     few = incidents.select(_OF_INCIDENTS).combine_chunks()
-    return Subjects("incident", _one(few["incident_id"]), few, rows, starts, frame)
+    return Subjects("incident", one_array(few["incident_id"]), few, rows, starts, frame)
 
 
 def coded(column: pa.ChunkedArray) -> tuple[list[str], Ints]:
@@ -212,11 +212,6 @@ def coded(column: pa.ChunkedArray) -> tuple[list[str], Ints]:
     if isinstance(words, pa.ChunkedArray):
         return [], np.empty(0, np.int64)
     return words.dictionary.to_pylist(), words.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    """A chunked column as one array."""
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def matching(terms: list[str], what: tuple[str, ...]) -> list[str]:

@@ -18,6 +18,7 @@ import shapely
 from truceline import observation
 from truceline.columns import TABLES
 from truceline.errors import StoreError
+from truceline.kernels.idset import index_in
 from truceline.store import geopackage
 from truceline.store.book import Edition
 from truceline.store.durable import replacing
@@ -137,8 +138,7 @@ def _of_incidents(findings: pa.Table, incidents: pa.Table | None) -> Shapes:
 
 def _paths(tracks: pa.Table, points: pa.Table) -> Shapes:
     """The path of each track; none where it has one point."""
-    track = pc.index_in(points["track_id"].cast(pa.binary()), value_set=_plain(tracks["track_id"]))
-    track = pc.fill_null(track, -1).to_numpy().astype(np.int64)
+    track = index_in(*(observation.ids(table["track_id"]) for table in (points, tracks)))
     at = observation.to_numpy(points["at"])
     order = np.lexsort((at, track))
     lon, lat = (observation.to_numpy(points[name])[order] for name in ("lon", "lat"))
@@ -147,11 +147,6 @@ def _paths(tracks: pa.Table, points: pa.Table) -> Shapes:
     lines = np.full(tracks.num_rows, None, object)
     shapely.linestrings(np.stack([lon, lat], axis=-1)[kept], indices=track[order][kept], out=lines)
     return geopackage.shapes_of(lines, _EMPTY["tracks"])
-
-
-def _plain(column: pa.ChunkedArray) -> pa.Array:
-    plain = column.cast(pa.binary()).combine_chunks()
-    return pa.concat_arrays(plain.chunks) if isinstance(plain, pa.ChunkedArray) else plain
 
 
 def _attributes(table: pa.Table) -> pa.Table:
