@@ -7,7 +7,7 @@ ifneq ($(TRUCELINE_DATA),)
 export TRUCELINE_DATA
 endif
 
-.PHONY: demo install test check bench docs clean
+.PHONY: demo install test fuzz check bench docs clean
 
 demo: .venv/.core  ## run the example mission, say what it shows and where the report is
 	$(BIN)/truceline demo
@@ -16,6 +16,11 @@ install: .venv/.dev  ## everything a developer needs
 
 test: .venv/.bench  ## all tests; those on real data where TRUCELINE_DATA is a folder
 	$(BIN)/python -m pytest -n auto -rs
+
+fuzz: .venv/.bench  ## the property tests on fresh examples, ten times over
+	for round in 1 2 3 4 5 6 7 8 9 10; do \
+	  HYPOTHESIS_PROFILE=fresh $(BIN)/python -m pytest -n auto -q -m hypothesis || exit 1; \
+	done
 
 check: .venv/.dev  ## form, types and layers
 	$(BIN)/ruff format --check .

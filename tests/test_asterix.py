@@ -357,6 +357,17 @@ def test_behind_a_damaged_packet_header_nothing_is_guessed(read):
         assert f"the packet header at byte {len(good)} is damaged" in rejected[0]["reason"]
 
 
+def test_a_broken_packet_before_a_damaged_header_keeps_its_own_reason(read):
+    at = int(NOON.timestamp() * 1e6)
+    cut_short = an.udp(REPORT)[:-4]
+    content = an.pcap([(at, cut_short)]) + b"\xff" * 16
+    for chunk_bytes in (8, 4 << 20):
+        rows, rejected = read(content, day=None, chunk_bytes=chunk_bytes)
+        assert rows == []
+        assert ["is cut off" in row["reason"] for row in rejected] == [True, False]
+        assert "the packet header" in rejected[1]["reason"]
+
+
 def test_several_blocks_of_several_categories_in_one_datagram(capture):
     rows, rejected = capture([(NOON, PLOT + REPORT + an.block(34, RICH[34]) + an.block(1, b"\x80\1\2"))])
     assert [row["asterix_category"] for row in rows] == [48, 21, 34]

@@ -34,7 +34,10 @@ _MANY_LINKS = -1
 _PCAPNG = b"\x0a\x0d\x0d\x0a"
 _LINKS = (0, 1, 12, 14, 101, 108, 113, 228, 229, 276)
 
+#: The fault of all that lies behind a damaged packet header; the kernels' own are positive.
+_LOST = -1
 _REASONS = {
+    _LOST: "the packet header at byte {at} is damaged; what follows is lost",
     packets.NO_UDP: "the packet at byte {at} holds no UDP datagram",
     packets.FRAGMENT: "the packet at byte {at} is a fragment of a datagram; fragments are not put together",
     packets.CUT_PACKET: "the packet at byte {at} is cut off",
@@ -49,7 +52,6 @@ _REASONS = {
     cut.EMPTY_ITEM: "category {category}: item {item} of the record at byte {at} says that it is 0 bytes long",
     cut.NO_ITEM: "category {category}: the record at byte {at} has no item",
 }
-_DAMAGED = "the packet header at byte {at} is damaged; what follows is lost"
 
 
 class Piece(NamedTuple):
@@ -152,6 +154,8 @@ class _Cutter:
         one = np.array([text.begin], np.int64), np.array([len(data)], np.int64), np.zeros(1, np.int64)
         known = np.zeros(256, np.bool_) if self.lost else self.known
         starts, ends, _, faults, begin = cut.split_blocks(data, *one, known, self.layout.standard, whole, PIECE_BYTES)
+        if self.lost:
+            faults[:] = _LOST
         return starts, ends, faults, np.full(len(starts), bits.ABSENT), begin
 
     def _packets(self, data: cut.Bytes, begin: int, whole: bool) -> tuple[cut.Ints, cut.Ints, cut.Ints, cut.Ints, int]:
@@ -199,5 +203,4 @@ class _Cutter:
 
     def _fault(self, fault: int, category: int, at: int, node: int) -> Fault:
         item = self.layout.items.get(node, "")
-        reason = _DAMAGED if self.lost else _REASONS[fault]
-        return Fault(reason.format(category=f"{category:03}", at=self.dropped + at, item=item), item or None)
+        return Fault(_REASONS[fault].format(category=f"{category:03}", at=self.dropped + at, item=item), item or None)
