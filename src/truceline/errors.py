@@ -23,3 +23,15 @@ class StoreError(TrucelineError, ValueError):
 
 class NotFoundError(TrucelineError, LookupError):
     """No finding, incident, event, observation, day or table of that name."""
+
+
+class BusyError(TrucelineError):
+    """More is waiting than may be; nothing was taken: come again in `retry_after_s`."""
+
+    def __init__(self, text: str, retry_after_s: float) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+
+
+class DeniedError(TrucelineError):
+    """What was asked for is not this person's to do, or takes somebody else as well."""

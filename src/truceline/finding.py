@@ -105,6 +105,53 @@ VERDICT = pa.schema(
     ]
 )
 
+#: What people did about a case, beside signing verdicts; in the order in which they did it.
+ACTION = pa.schema(
+    [
+        pa.field("action_id", ID, nullable=False),  # chosen by the sender: the same one twice is one action
+        pa.field("case_id", ID, nullable=False),
+        pa.field("what", pa.string(), nullable=False),  # casework.ACTIONS
+        pa.field("by", pa.string(), nullable=False),
+        pa.field("role", pa.string(), nullable=False),
+        ("party", pa.string()),  # of whom it was done for, where it was a party's
+        ("text", pa.string()),
+        ("assignee", pa.string()),
+        ("label", pa.string()),  # how far it is to be released
+        ("about", ID),  # the action that this one answers: a release that is approved
+        ("attachment_sha256", pa.string()),
+        ("attachment_name", pa.string()),
+        ("attachment_type", pa.string()),  # media type
+        ("attachment_bytes", pa.int64()),
+        ("received_at", TIME),
+        ("release", pa.string()),
+        pa.field("leaf", pa.binary(32), nullable=False),
+    ]
+)
+
+#: What the watch was told, when, and when it was taken back.
+ALERT = pa.schema(
+    [
+        pa.field("alert_id", ID, nullable=False),  # of what it is about; the same through all its states
+        pa.field("state", pa.string(), nullable=False),  # raised, changed, withdrawn, acknowledged
+        pa.field("what", pa.string(), nullable=False),  # finding, silence, source
+        ("finding_id", ID),
+        ("case_id", ID),
+        ("source", pa.string()),
+        ("clause", pa.string()),
+        ("severity", pa.string()),
+        ("p_breach", pa.float32()),
+        ("lon", pa.float64()),
+        ("lat", pa.float64()),
+        ("at", TIME),  # of what it is about, event time
+        pa.field("sentence", pa.string(), nullable=False),
+        ("reason", pa.string()),  # why it was changed or taken back
+        ("by", pa.string()),  # who acknowledged it
+        ("received_at", TIME),
+        ("release", pa.string()),
+        pa.field("leaf", pa.binary(32), nullable=False),
+    ]
+)
+
 
 def observations_digest(observation_ids: Iterable[bytes]) -> str:
     """SHA-256 over observation ids in their order, hexadecimal: which evidence a verdict was signed on."""

@@ -88,7 +88,7 @@ def ingest(
             if sources and source.id not in sources:
                 continue
             paths = files(folder, source.paths)
-            if not paths:
+            if not paths and source.paths:
                 problems.append(f"source {source.id!r}: no file matches {', '.join(source.paths)}")
             for path in paths:
                 done.append(intake.read(source, path))

@@ -51,15 +51,37 @@ class Baseline(Strict, frozen=True):
     exclude: str | None = None
 
 
+class Live(Strict, frozen=True):
+    """How records of a source come in while `truceline serve` runs, beside being posted; at most one way."""
+
+    listen: str | None = None  # others connect and send: "tcp://127.0.0.1:10110", "udp://0.0.0.0:10110", "tls://..."
+    connect: str | None = None  # we connect and read: "tcp://host:port"
+    subscribe: str | None = None  # "mqtt://host:1883/topic/#"; user and password from the environment: {NAME}
+    watch: bool = False  # `paths` are looked at again every `every_s`: files that come or grow, addresses
+    every_s: Positive = 60.0
+    silent_after_s: Positive | None = None  # nothing for so long is told as silence
+    rows_per_s: Positive = 20_000.0  # what it may send; more has to wait, and no other source for it
+
+
 class Source(Strict, frozen=True):
     id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     feed: str
-    paths: list[str]
+    paths: list[str] = []
+    live: Live | None = None
     preset: str | None = None  # table
     columns: dict[str, Any] = {}  # table
     options: dict[str, Any] = {}  # what a feed alone understands; the feed checks it
     licence: str | None = None
     release: Literal["public", "parties", "sending_states", "mission"] = "mission"
+
+
+class Serve(Strict, frozen=True):
+    """How `truceline serve` keeps the picture of this mission."""
+
+    settle_every_s: Positive = 300.0  # how often what is new is settled into an edition
+    window_h: Positive = 48.0  # the provisional picture goes back so far behind its newest event
+    alert_from: Annotated[float, Meta(gt=0, le=1)] = 0.5  # probability of breach that raises an alert
+    public: bool = False  # whoever has not signed in sees what is public, a day late and coarse; else nothing
 
 
 #: Without a baseline this is said of every fire alike.
@@ -85,6 +107,7 @@ class Mission(Strict, frozen=True):
     fire_prior: Assumption = FIRE_PRIOR
     gazetteer: str | None = None  # a table of settlements (truceline.places); else those that come with truceline
     exercise: bool = False  # invented data; every page says so
+    serve: Serve = Serve()
 
     @classmethod
     def load(cls, folder: Path) -> "Mission":
@@ -101,6 +124,9 @@ class Mission(Strict, frozen=True):
         mission = read_toml(path, cls)
         if not mission.source:
             raise MissionError(f"{path}: source: a mission needs at least one")
+        for source in mission.source:
+            if not source.paths and source.live is None:
+                raise MissionError(f"{path}: source {source.id!r}: it has neither paths nor live: nothing can come in")
         names = [source.id for source in mission.source]
         for name in names:
             if names.count(name) > 1:

@@ -77,6 +77,22 @@ REDACTION = pa.schema(
     ]
 )
 
+#: Who came in, who looked at evidence, who let something out; who tried to.
+ACCESS = pa.schema(
+    [
+        pa.field("what", pa.string(), nullable=False),  # sign-in, refused, evidence, export, release, account
+        pa.field("by", pa.string(), nullable=False),
+        ("role", pa.string()),
+        ("via", pa.string()),  # session, token, certificate
+        ("address", pa.string()),  # where the connection came from
+        ("subject", pa.string()),  # what it was done to: an id, a table, an account
+        ("text", pa.string()),
+        ("received_at", TIME),
+        ("release", pa.string()),
+        pa.field("leaf", LEAF, nullable=False),
+    ]
+)
+
 
 class Kind(NamedTuple):
     """A kind's schema and version; `records`: its rows are sources' records and bring their own leaf."""
@@ -95,6 +111,9 @@ KINDS: dict[str, Kind] = {
     "configuration": Kind(CONFIGURATION, 1, records=False),
     "file": Kind(FILE, 1, records=False),
     "redaction": Kind(REDACTION, 1, records=False),
+    "action": Kind(finding.ACTION, 1, records=False),
+    "alert": Kind(finding.ALERT, 1, records=False),
+    "access": Kind(ACCESS, 1, records=False),
 }
 
 

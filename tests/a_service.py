@@ -1,0 +1,145 @@
+"""A running mission for tests: the example settled, with parts that are as simple as they can be.
+
+`a_service(folder)` gives a Service whose journal and picture are real; `client(service, principal)` asks its
+application as that principal.
+"""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from fastapi.testclient import TestClient
+
+from truceline import desk, feeds
+from truceline.errors import NotFoundError
+from truceline.examples import SHIPPED
+from truceline.mission import Mission
+from truceline.pipeline import BOOK, settle
+from truceline.release import Principal
+from truceline.serve.app import application
+from truceline.serve.service import Changes, Message, Receipt, Service, Snapshot
+from truceline.store import Book, Edition, Journal
+
+#: The evening of the example's second day.
+NOW = datetime(2031, 3, 15, 18, 0, tzinfo=UTC)
+
+OFFICER = Principal("olena", "duty officer", "mission", via="session")
+SECOND_OFFICER = Principal("ove", "duty officer", "mission", via="session")
+VERIFIER = Principal("vera", "verifier", "mission", via="session")
+ANALYST = Principal("ana", "viewer", "mission", via="session")
+PATROL = Principal("patrol-3", "reporter", "mission", via="token")
+ADMINISTRATOR = Principal("adam", "administrator", "mission", via="session")
+STATE = Principal("state", "viewer", "sending_states", via="session")
+PARTY_A = Principal("party-a", "viewer", "parties", party="A", via="session")
+PARTY_B = Principal("party-b", "viewer", "parties", party="B", via="session")
+ANYBODY = Principal("anybody")
+EVERYBODY = (*(OFFICER, SECOND_OFFICER, VERIFIER, ANALYST, PATROL, ADMINISTRATOR, STATE, PARTY_A, PARTY_B, ANYBODY),)
+
+PROVISIONAL = ("tracks", "events", "incidents", "findings")
+
+
+def an_example(folder: Path) -> Path:
+    """The example mission, read, settled and reported."""
+    shutil.copytree(SHIPPED / "two-days", folder, ignore=shutil.ignore_patterns("*.py"))
+    desk.run(folder, NOW)
+    return folder
+
+
+class SimpleGate:
+    """Every payload is a file of its source; no groups, no waiting."""
+
+    def __init__(self, folder: Path, mission: Mission, clock: Any) -> None:
+        self.folder, self.mission, self.clock = folder, mission, clock
+        self.observations: list[pa.Table] = []
+
+    async def submit(self, source: str, payload: bytes, *, name: str, form: str | None = None) -> Receipt:
+        found = next((one for one in self.mission.source if one.id == source), None)
+        if found is None:
+            raise NotFoundError(f"the mission has no source {source!r}")
+        path = self.folder / "payload"
+        path.write_bytes(payload)
+        totals, reasons = [0, 0, 0, 0], []
+        with Journal(self.folder / "journal", write=True) as journal:
+            for batch in feeds.read(found, self.folder, str(path), self.clock()):
+                counts = journal.ingest(batch.observations, batch.rejections)
+                totals = [a + b for a, b in zip(totals, counts, strict=True)]
+                reasons += batch.rejections["reason"].to_pylist()
+                self.observations.append(batch.observations)
+        return Receipt(source, *totals, reasons)
+
+    async def record(self, kind: str, rows: pa.Table) -> None:
+        with Journal(self.folder / "journal", write=True) as journal:
+            journal.append(kind, rows)
+
+    def sources(self) -> list[dict[str, Any]]:
+        return [{"id": one.id, "feed": one.feed, "state": "waiting"} for one in self.mission.source]
+
+
+class SettledLive:
+    """The newest edition, and nothing behind it."""
+
+    def __init__(self, folder: Path, clock: Any) -> None:
+        self.folder, self.clock = folder, clock
+        self.snapshot = self._read(1)
+
+    def _read(self, revision: int) -> Snapshot:
+        book = Book(self.folder / BOOK)
+        tables = {name: book.table(name) for name in book.names()}
+        for name in PROVISIONAL:
+            tables[name] = tables[name].append_column("provisional", pa.array([False] * tables[name].num_rows))
+        return Snapshot(revision, self.clock(), book.latest(), tables)
+
+    def changes(self, since: int) -> Changes | None:
+        return Changes(since, since, {}, {}) if since == self.snapshot.revision else None
+
+    async def feed(self, observations: pa.Table) -> None:
+        pass
+
+    async def settle(self) -> Edition:
+        edition = settle(self.folder, self.clock())
+        self.snapshot = self._read(self.snapshot.revision + 1)
+        return edition
+
+
+class SimpleBus:
+    """Keeps everything; listeners wait."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.more = asyncio.Event()
+
+    def publish(self, topic: str, content: dict[str, Any], label: str = "mission") -> Message:
+        self.messages.append(Message(len(self.messages) + 1, topic, label, content))
+        self.more.set()
+        return self.messages[-1]
+
+    async def listen(self, topics: frozenset[str], after: int | None = None) -> AsyncIterator[Message]:
+        at = len(self.messages) if after is None else after
+        while True:
+            for message in self.messages[at:]:
+                if message.topic in topics:
+                    yield message
+            at = len(self.messages)
+            self.more.clear()
+            await self.more.wait()
+
+
+def a_service(folder: Path) -> Service:
+    """The parts, on a mission that has been run; whoever asks is nobody until `client` says who."""
+    mission = Mission.load(folder)
+
+    def clock() -> datetime:
+        return NOW
+
+    gate, live = SimpleGate(folder, mission, clock), SettledLive(folder, clock)
+    return Service(folder, mission, clock, gate, live, SimpleBus(), lambda _: ANYBODY)
+
+
+def client(service: Service, principal: Principal = OFFICER) -> TestClient:
+    """Asks as `principal`; errors of the server are answers, not exceptions."""
+    service.principal_of = lambda _: principal
+    return TestClient(application(service), raise_server_exceptions=False)
