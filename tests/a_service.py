@@ -71,6 +71,12 @@ class SimpleGate:
                 self.observations.append(batch.observations)
         return Receipt(source, *totals, reasons)
 
+    async def refuse(self, source: str, raws: list[bytes], reason: str, *, name: str) -> Receipt:
+        found = next(one for one in self.mission.source if one.id == source)
+        batch = feeds.refused(found, raws, reason, name, self.clock())
+        with Journal(self.folder / "journal", write=True) as journal:
+            return Receipt(source, *journal.ingest(batch.observations, batch.rejections), [reason])
+
     async def record(self, kind: str, rows: pa.Table) -> None:
         with Journal(self.folder / "journal", write=True) as journal:
             journal.append(kind, rows)

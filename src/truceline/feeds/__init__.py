@@ -13,13 +13,13 @@ from importlib import import_module
 from pathlib import Path
 
 from truceline.errors import MissionError
-from truceline.feeds.batch import Batch, Feed
+from truceline.feeds.batch import Batch, Fault, Feed, Intake, Records
 from truceline.feeds.fetch import fetch, shown
 from truceline.feeds.records import CHUNK_BYTES
 from truceline.feeds.values import nearest
 from truceline.mission import Source
 
-__all__ = ["REGISTRY", "Batch", "Feed", "check", "fetch", "read", "shown"]
+__all__ = ["REGISTRY", "Batch", "Feed", "check", "fetch", "read", "refused", "shown"]
 
 
 class _Feeds(Mapping[str, Feed]):
@@ -106,3 +106,14 @@ def read(
     name = shown(path) if "://" in path else Path(os.path.relpath(path, folder)).as_posix()
     local = str(fetched or fetch(path, folder / "cache")) if "://" in path else path
     yield from REGISTRY[source.feed].read(source, local, name, received_at, chunk_bytes)
+
+
+def refused(source: Source, raws: list[bytes], reason: str, name: str, received_at: datetime) -> Batch:
+    """Bytes that a stream brought and the source's feed cannot begin to read, as rejections, one each.
+
+    A file of such bytes is refused as a whole (`read` raises) and lies where it lay; what came over a socket is
+    nowhere else.
+    """
+    broken = {place: Fault(reason) for place in range(len(raws))}
+    intake = Intake(source, name, received_at, source.licence)
+    return intake.batch(Records(1, raws, broken, {}), lambda _: {})

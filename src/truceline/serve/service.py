@@ -56,6 +56,11 @@ class Gate(Protocol):
         """
         ...
 
+    async def refuse(self, source: str, raws: list[bytes], reason: str, *, name: str) -> Receipt:
+        """Journal what a stream brought and its feed cannot begin to read (`submit` raised SourceError), one rejection
+        each (`feeds.refused`); durable on return. Raises as `submit` does."""
+        ...
+
     async def record(self, kind: str, rows: pa.Table) -> None:
         """Journal rows of a kind that is no source's record (alert, action, access, verdict); durable on return."""
         ...
