@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 from fastapi.testclient import TestClient
 
@@ -135,8 +136,12 @@ class SimpleBus:
 
 
 def a_service(folder: Path) -> Service:
-    """The parts, on a mission that has been run; whoever asks is nobody until `client` says who."""
+    """The parts, on a mission that has been run; whoever asks is nobody until `client` says who.
+
+    The mission shows the public what is public (`serve.public`), so that there is something to test.
+    """
     mission = Mission.load(folder)
+    mission = msgspec.structs.replace(mission, serve=msgspec.structs.replace(mission.serve, public=True))
 
     def clock() -> datetime:
         return NOW

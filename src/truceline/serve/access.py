@@ -1,6 +1,9 @@
-"""What each role may do. What one may see is `truceline.release`'s to say."""
+"""What each role may do. What one may see is `truceline.release`'s to say.
 
-from collections.abc import Callable
+Every endpoint depends on exactly one of the types at the end; tests/test_access.py fails for one that does not.
+"""
+
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, HTTPException
@@ -14,6 +17,7 @@ ROLES = ("viewer", "reporter", "verifier", "duty officer", "administrator")
 
 #: Who may do what. Evidence (observations, raw records, tracks) further needs the label "mission".
 PRIVILEGES: dict[str, frozenset[str]] = {
+    "open": frozenset(ROLES),  # the page itself, signing in, whether the service lives: nothing of the mission
     "see": frozenset(ROLES),
     "evidence": frozenset({"viewer", "verifier", "duty officer", "administrator"}),
     "report": frozenset({"reporter", "verifier", "duty officer", "administrator"}),
@@ -27,33 +31,45 @@ PRIVILEGES: dict[str, frozenset[str]] = {
 }
 
 
+#: What is the mission's own doing: not for a party, nor for whoever sees less than the mission.
+MISSION = frozenset({"evidence", "report", "triage", "verify", "release", "acknowledge", "operate", "administer"})
+
+
 def may(principal: Principal, privilege: str) -> bool:
     """Whether the role has the privilege, and a token was not held to others."""
-    allowed = principal.role in PRIVILEGES[privilege] and principal.via != "anonymous"
-    if privilege == "see":
-        allowed = True  # anybody; what there is to see for them is what is public
-    if privilege in ("evidence", "report", "triage", "verify", "release", "acknowledge", "operate", "administer"):
-        allowed = allowed and principal.label == "mission" and principal.party is None
-    if privilege == "dispute":
-        allowed = allowed and principal.party is not None
-    return allowed and (principal.scopes is None or privilege in principal.scopes)
+    if privilege == "open":
+        return True
+    if principal.via == "anonymous":
+        return privilege == "see"  # what there is to see for them is what is public
+    if principal.scopes is not None and privilege not in principal.scopes:
+        return False
+    if privilege in MISSION and (principal.label != "mission" or principal.party is not None):
+        return False
+    if privilege == "dispute" and principal.party is None:
+        return False
+    return principal.role in PRIVILEGES[privilege]
 
 
-def needs(privilege: str) -> Callable[[HTTPConnection], Principal]:
-    """A dependency: whoever asks, when they have the privilege; else 401 or 403. `openapi_extra` names it for tests."""
+def needs(privilege: str) -> Callable[[HTTPConnection], Awaitable[Principal]]:
+    """A dependency: whoever asks, when they have the privilege; else 401 or 403. Tests read `privilege` from it."""
 
-    def principal(connection: HTTPConnection) -> Principal:
-        asking = service_of(connection).principal_of(connection)
-        if may(asking, privilege):
-            return asking
-        if asking.via == "anonymous":
-            raise HTTPException(401, "sign in first")
-        raise HTTPException(403, f"{asking.name} ({asking.role}) may not {privilege}")
+    async def principal(connection: HTTPConnection) -> Principal:  # async: a thread would cost more than the look-up
+        service = service_of(connection)
+        asking = service.principal_of(connection)
+        if asking.via == "anonymous" and privilege != "open":
+            if "authorization" in connection.headers:
+                raise HTTPException(401, "this token is unknown, revoked or expired", {"WWW-Authenticate": "Bearer"})
+            if privilege != "see" or not service.mission.serve.public:
+                raise HTTPException(401, "sign in first", {"WWW-Authenticate": "Bearer"})
+        if not may(asking, privilege):
+            raise HTTPException(403, f"{asking.name} ({asking.role}) may not {privilege}")
+        return asking
 
     principal.privilege = privilege  # type: ignore[attr-defined]
     return principal
 
 
+Open = Annotated[Principal, Depends(needs("open"))]
 See = Annotated[Principal, Depends(needs("see"))]
 Evidence = Annotated[Principal, Depends(needs("evidence"))]
 Report = Annotated[Principal, Depends(needs("report"))]
