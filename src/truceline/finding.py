@@ -110,6 +110,11 @@ ACTION = pa.schema(
     [
         pa.field("action_id", ID, nullable=False),  # chosen by the sender: the same one twice is one action
         pa.field("case_id", ID, nullable=False),
+        (
+            "clause",
+            pa.string(),
+        ),  # and the finding it was done on: where late data gives the case another id, it is found
+        ("finding_id", ID),
         pa.field("what", pa.string(), nullable=False),  # casework.ACTIONS
         pa.field("by", pa.string(), nullable=False),
         pa.field("role", pa.string(), nullable=False),
