@@ -35,3 +35,7 @@ class BusyError(TrucelineError):
 
 class DeniedError(TrucelineError):
     """What was asked for is not this person's to do, or takes somebody else as well."""
+
+
+class QueryError(TrucelineError, ValueError):
+    """A question is not put as it has to be; the text names the parameter and its value."""

@@ -7,7 +7,7 @@ All run in one event loop; what takes longer than some milliseconds runs in a th
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -147,6 +147,8 @@ class Service:
     bus: Bus
     #: Who is behind a connection; from sessions, tokens and certificates.
     principal_of: Callable[[HTTPConnection], Principal]
+    #: What parts keep for the running mission, by their name: caches, hooks.
+    kept: dict[str, Any] = field(default_factory=dict)
 
 
 def service_of(connection: HTTPConnection) -> Service:

@@ -114,21 +114,22 @@ def _geojson(table: pa.Table, file: BinaryIO) -> None:
     file.write(b'{"type":"FeatureCollection","features":[')
     first = True
     for at in range(0, table.num_rows, _ROWS):
-        for feature in _features(table.slice(at, _ROWS)):
+        for feature in features(table.slice(at, _ROWS)):
             file.write(b"\n" if first else b",\n")
             file.write(feature)
             first = False
     file.write(b"\n]}\n")
 
 
-def _features(rows: pa.Table) -> Iterator[bytes]:
+def features(rows: pa.Table, key: str | None = None) -> Iterator[bytes]:
+    """Each row as a GeoJSON feature, encoded; its id is the column `key` (None: the first)."""
     names = [name for name in rows.column_names if name not in ("geometry", "lon", "lat")]
     properties = pa.table({name: _json_ready(rows[name]) for name in names}).to_pylist()
     nested = [name for name in names if pa.types.is_nested(rows.schema.field(name).type)]
     shapes = shapely.from_wkb(geometry(rows).to_numpy(zero_copy_only=False))
     shapes = shapely.set_precision(shapes, 10.0**-_DECIMALS, mode="pointwise")
     texts = shapely.to_geojson(shapely.orient_polygons(shapes))
-    key = rows.column_names[0]
+    key = key or rows.column_names[0]
     encode = msgspec.json.Encoder().encode
     for row, text in zip(properties, texts, strict=True):
         where = msgspec.Raw((text or "null").encode())
