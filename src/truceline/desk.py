@@ -1,7 +1,7 @@
 """What people do: run a mission, sign verdicts, take tables away, check that nothing was tampered with."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,26 +98,10 @@ def verdict(
         rows = book.table(f"{kind}s")
         (row,) = rows.filter(pc.equal(rows[f"{kind}_id"], pa.scalar(whole, pa.binary(16)))).to_pylist()
         tables = {name: book.table(name) for name in ("cases", "incidents", "events", "associations")}
-        case, observations = case_of(
-            row, tables["cases"], tables["incidents"], tables["events"], tables["associations"]
-        )
-        signer = signing.load_or_create_key(key or folder / KEYS / f"{_file_name(by)}.pem")
-        signed = signing.sign_verdict(
-            signer,
-            case_id=case,
-            clause=row["clause"],
-            verdict=decision,
-            reason=reason,
-            by=by,
-            at=at,
-            observations=observations,
-            finding_id=whole if kind == "finding" else None,
-            edition=latest.number,
-            release=row["release"] or "mission",
-        )
+        case, signed = sign(folder, row, tables, decision, reason=reason, by=by, at=at, edition=latest.number, key=key)
         journal.append("verdict", signed)
     edition = settle(folder, at, until=latest.cutoff)
-    finger = signing.fingerprint(signing.public_bytes(signer))
+    finger = signing.fingerprint(signed["public_key"][0].as_py())
     return {
         "case": case.hex(),
         "verdict": decision,
@@ -126,6 +110,51 @@ def verdict(
         "key": finger,
         "sentence": f"Case {case.hex()[:10]} is {decision}, signed by {by} (key {finger}); edition {edition.number}",
     }
+
+
+def sign(
+    folder: Path,
+    row: Mapping[str, Any],
+    tables: Mapping[str, pa.Table],
+    decision: str,
+    *,
+    reason: str,
+    by: str,
+    at: datetime,
+    edition: int | None,
+    key: Path | None = None,
+) -> tuple[bytes, pa.Table]:
+    """A case's id and the signed verdict on it, one row of `finding.VERDICT`, which nobody has journalled yet.
+
+    Parameters
+    ----------
+    row
+        Of `finding.FINDINGS` or `finding.CASES`: what the person had before their eyes.
+    tables
+        The cases, incidents, events and associations that it is a row of.
+    key
+        The signer's private key; None: in the mission's `keys/`, by the signer's name. Made when absent.
+
+    Raises
+    ------
+    StoreError
+        When the key cannot be used, the decision is none, or the reason is empty.
+    """
+    case, observations = case_of(row, *(tables[name] for name in ("cases", "incidents", "events", "associations")))
+    signed = signing.sign_verdict(
+        signing.load_or_create_key(key or folder / KEYS / f"{_file_name(by)}.pem"),
+        case_id=case,
+        clause=row["clause"],
+        verdict=decision,
+        reason=reason,
+        by=by,
+        at=at,
+        observations=observations,
+        finding_id=row.get("finding_id"),
+        edition=edition,
+        release=row["release"] or "mission",
+    )
+    return case, signed
 
 
 def _file_name(by: str) -> str:

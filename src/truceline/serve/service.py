@@ -119,6 +119,59 @@ class Message(msgspec.Struct, frozen=True):
     content: dict[str, Any]  # JSON-ready
 
 
+class Alert(msgspec.Struct, frozen=True):
+    """One alert as it stands; `state` is that of its newest row in the journal."""
+
+    alert_id: bytes
+    state: str  # raised, changed, acknowledged, withdrawn
+    what: str  # finding, silence
+    sentence: str
+    received_at: datetime  # of the newest row
+    raised_at: datetime
+    finding_id: bytes | None = None
+    case_id: bytes | None = None
+    source: str | None = None
+    clause: str | None = None
+    severity: str | None = None
+    p_breach: float | None = None
+    lon: float | None = None
+    lat: float | None = None
+    at: datetime | None = None  # of what it is about, event time
+    reason: str | None = None
+    by: str | None = None
+    release: str | None = "mission"
+    acknowledged_by: str | None = None
+    acknowledged_at: datetime | None = None
+
+    @property
+    def standing(self) -> bool:
+        """Whether it has not been taken back."""
+        return self.state != "withdrawn"
+
+    def content(self) -> dict[str, Any]:
+        """As JSON has it, ids hexadecimal."""
+        plain = {name: getattr(self, name) for name in self.__struct_fields__}
+        for name in ("alert_id", "finding_id", "case_id"):
+            plain[name] = plain[name].hex() if plain[name] is not None else None
+        return dict(msgspec.to_builtins(plain))
+
+
+class Alerts(Protocol):
+    """What the watch was told, as it stands."""
+
+    def listed(self, state: str | None = None, limit: int = 200) -> list[Alert]:
+        """The newest first; `state` one of the journal's, or "standing": all that were not taken back."""
+        ...
+
+    def get(self, alert_id: bytes) -> Alert:
+        """One; NotFoundError when there is none of that id."""
+        ...
+
+    async def acknowledge(self, alert_id: bytes, by: str, text: str | None = None) -> Alert:
+        """Somebody has seen it; NotFoundError when there is none of that id."""
+        ...
+
+
 class Bus(Protocol):
     """Messages to listeners. A slow listener loses its place, never anybody else's time."""
 
@@ -147,6 +200,9 @@ class Service:
     bus: Bus
     #: Who is behind a connection; from sessions, tokens and certificates.
     principal_of: Callable[[HTTPConnection], Principal]
+    alerts: Alerts
+    #: What parts keep while it runs, by their name.
+    kept: dict[str, Any] = field(default_factory=dict)
     #: What parts keep for the running mission, by their name: caches, hooks.
     kept: dict[str, Any] = field(default_factory=dict)
 
