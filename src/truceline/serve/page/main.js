@@ -1,0 +1,84 @@
+// Begins: state, service, shell, map, time, and the views in their panel.
+
+import { service } from "./api.js";
+import { fill, el } from "./dom.js";
+import { picture as map } from "./map/map.js";
+import { PARTS, VIEWS } from "./registry.js";
+import { shell } from "./shell.js";
+import { keepAddress, store } from "./state.js";
+import { onLanguage, t, tellIn } from "./text.js";
+import { timeline } from "./time/timeline.js";
+
+const state = store();
+const api = service(state);
+const place = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+keepAddress(state);
+shell(state, api);
+panel();
+for (const { region, mount } of PARTS) mount(place(region), state, api);
+begin();
+
+async function begin() {
+  const basemap = api.get("/page/basemap.json");
+  try {
+    const mission = await api.get("/api/mission");
+    tellIn(mission.zone);
+    state.set({ mission });
+    map(place("map"), state, api, basemap);
+    timeline(place("time"), state, api);
+    await api.reload();
+    api.listen();
+  } catch (error) {
+    state.set({ connection: error.status === 0 ? "offline" : "error", trouble: error.message });
+    if (error.status === undefined) throw error;
+    addEventListener("online", () => location.reload(), { once: true });
+  }
+}
+
+/** The tabs, and the view that is on: the one that shows what is selected, else the one that was chosen. */
+function panel() {
+  const [tabs, host] = [place("views"), place("panel")];
+  let shown = null;
+  let unmount = () => {};
+  const chosen = ({ view, selected }) =>
+    (selected && VIEWS.find((one) => one.selects?.includes(selected.kind))) ||
+    VIEWS.find((one) => one.name === view) ||
+    VIEWS[0];
+
+  function show(values) {
+    const view = chosen(values);
+    if (view !== shown) {
+      unmount();
+      shown = view;
+      const element = el("div", { class: "view", data: { view: view.name } });
+      fill(host, element);
+      host.scrollTop = 0;
+      unmount = view.mount(element, state, api) ?? (() => {});
+    }
+    const on = values.selected && shown?.selects ? null : shown?.name;
+    fill(
+      tabs,
+      VIEWS.filter((one) => one.title).map((one) => {
+        const count = one.badge?.(values) ?? 0;
+        return el(
+          "button",
+          {
+            type: "button",
+            "aria-current": one.name === on ? "page" : null,
+            on: { click: () => state.set({ view: one.name, selected: null, filters: {} }) },
+          },
+          t(one.title ?? ""),
+          count > 0 && el("b", { class: "badge" }, String(count)),
+        );
+      }),
+    );
+  }
+  tabs.setAttribute("aria-label", t("shell.views"));
+  state.on(["view", "selected", "alerts", "picture", "session", "sources"], show);
+  onLanguage(() => {
+    shown = null; // every view in the new words
+    show(state.get());
+  });
+  show(state.get());
+}

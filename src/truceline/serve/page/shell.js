@@ -1,0 +1,119 @@
+// The frame of the page: whose mission, what time, how the connection is, language and light.
+
+import { el, fill } from "./dom.js";
+import { lang, LANGUAGES, onLanguage, speak, t, toldIn, when } from "./text.js";
+
+const KEPT = "truceline.theme";
+const THEMES = /** @type {const} */ (["auto", "light", "dark"]);
+// Behind by more than this the picture says up to when it speaks.
+const BEHIND_MS = 5 * 60_000;
+
+/**
+ * @param {import("./state.js").State} state
+ * @param {import("./api.js").Api} api
+ */
+export function shell(state, api) {
+  const place = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+  state.set({ theme: kept() });
+  let loaded = { now: 0, at: 0 };
+
+  const names = () => {
+    const { mission } = state.get();
+    document.documentElement.lang = lang();
+    document.title = mission ? `${mission.name} · Truceline` : "Truceline";
+    fill(place("mission"), mission?.name ?? "Truceline");
+    fill(place("exercise"), t("shell.exercise"));
+    place("exercise").hidden = !mission?.exercise;
+    fill(place("skip"), t("shell.skip"));
+    const next = Object.keys(LANGUAGES).find((code) => code !== lang()) ?? "en";
+    const button = place("language");
+    fill(button, LANGUAGES[next]);
+    button.lang = next;
+    if (mission && !loaded.now) loaded = { now: new Date(mission.now).getTime(), at: performance.now() };
+    clock();
+  };
+
+  const clock = () => {
+    const { mode, at, mission, picture } = state.get();
+    if (!mission) return;
+    const now = loaded.now + performance.now() - loaded.at;
+    const element = place("clock");
+    const shown = mode === "live" ? now : (at ?? new Date(now)).getTime();
+    element.setAttribute("datetime", new Date(shown).toISOString());
+    element.title = toldIn();
+    element.dataset.mode = mode;
+    const behind = mode === "live" && picture.at && Math.abs(now - picture.at.getTime()) > BEHIND_MS;
+    const said = `${when(shown, "day")} ${when(shown, "second")}`;
+    const more = behind ? ` · ${t("shell.picture_to", { at: when(picture.at) })}` : "";
+    if (element.textContent !== said + more) fill(element, said, behind && el("span", { class: "soft" }, more));
+  };
+
+  const connection = () => {
+    const { connection: how, trouble, picture, mode } = state.get();
+    const element = place("connection");
+    element.dataset.state = mode === "live" ? how : mode;
+    fill(element, t(mode === "live" ? `connection.${how}` : `mode.${mode}`));
+    const notice = place("notice");
+    const lost = how === "offline" || how === "error";
+    notice.hidden = !lost && !trouble;
+    if (notice.hidden) return;
+    const at = picture.at ? when(picture.at, "whole") : null;
+    fill(
+      notice,
+      el("span", {}, lost ? t(`connection.${how}.do`) : trouble, " ", lost && at && t("connection.as_at", { at })),
+      el("button", { type: "button", on: { click: () => retry() } }, t("common.retry")),
+    );
+  };
+
+  const retry = async () => {
+    state.set({ connection: "connecting", trouble: null });
+    if (!state.get().mission) return location.reload();
+    try {
+      await api.reload();
+      api.listen();
+    } catch (error) {
+      state.set({ connection: "offline", trouble: error.message });
+    }
+  };
+
+  const light = () => {
+    const { theme } = state.get();
+    document.documentElement.dataset.theme = theme;
+    const button = place("theme");
+    fill(button, t(`theme.${theme}`));
+    button.title = t("theme.switch");
+  };
+
+  place("language").addEventListener("click", () => speak(Object.keys(LANGUAGES).find((code) => code !== lang()) ?? "en"));
+  place("theme").addEventListener("click", () => {
+    const theme = THEMES[(THEMES.indexOf(state.get().theme) + 1) % THEMES.length];
+    try {
+      localStorage.setItem(KEPT, theme);
+    } catch {
+      // for this visit then
+    }
+    state.set({ theme });
+  });
+
+  state.on(["mission"], names);
+  state.on(["mode", "at", "picture"], clock);
+  state.on(["connection", "trouble", "picture", "mode"], connection);
+  state.on("theme", light);
+  onLanguage(() => [names(), connection(), light()]);
+  setInterval(clock, 1000);
+  names();
+  connection();
+  light();
+}
+
+/** Whether the page is dark now, by its switch or by the system. */
+export const dark = (theme) => theme === "dark" || (theme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
+
+function kept() {
+  try {
+    const theme = localStorage.getItem(KEPT);
+    return THEMES.find((one) => one === theme) ?? "auto";
+  } catch {
+    return "auto";
+  }
+}

@@ -1,0 +1,145 @@
+// The tracks as they move: columns by serial, filled from binary frames. No object a track, as there may be 50,000.
+
+import { socket } from "./stream.js";
+
+const RECORD = 24;
+const HEAD = 16; // "TLT1", uint32 count, float64 time
+export const GONE = 1;
+export const COASTING = 2;
+
+/** Moving objects, column-wise. Rows are places in the columns; `row` finds one by serial. */
+export class Tracks {
+  constructor() {
+    /** @type {Set<(whole: boolean) => void>} */
+    this.listeners = new Set();
+    /** @type {string[]} */
+    this.kinds = [];
+    this.clear(false);
+  }
+
+  clear(tell = true) {
+    this.size = 0;
+    this.at = NaN; // of the last frame, unix seconds
+    this.live = 0; // rows that are not gone
+    /** @type {Map<number, number>} */
+    this.row = new Map();
+    /** @type {Map<number, {id: string, what: string, identity: string | null}>} */
+    this.about = new Map();
+    /** @type {Map<string, number>} */
+    this.serial = new Map();
+    this.allot(1024);
+    if (tell) this.tell(true);
+  }
+
+  allot(capacity) {
+    const grown = (old, Kind) => {
+      const made = new Kind(capacity);
+      if (old && this.size) made.set(old.subarray(0, this.size));
+      return made;
+    };
+    this.serials = grown(this.serials, Uint32Array);
+    this.lon = grown(this.lon, Float32Array);
+    this.lat = grown(this.lat, Float32Array);
+    this.speed = grown(this.speed, Float32Array); // NaN unknown
+    this.course = grown(this.course, Float32Array); // degrees, NaN unknown
+    this.kind = grown(this.kind, Uint8Array);
+    this.flags = grown(this.flags, Uint8Array);
+    this.seen = grown(this.seen, Float64Array); // of the last observation, unix seconds
+  }
+
+  /** @param {(whole: boolean) => void} fn  @returns {() => void} */
+  on(fn) {
+    this.listeners.add(fn);
+    return () => void this.listeners.delete(fn);
+  }
+
+  tell(whole) {
+    for (const fn of this.listeners) fn(whole);
+  }
+
+  /** What is known of the track in a row. */
+  of(row) {
+    const serial = this.serials[row];
+    const about = this.about.get(serial) ?? { id: "", what: this.kinds[this.kind[row]] ?? "", identity: null };
+    return {
+      ...about,
+      lon: this.lon[row],
+      lat: this.lat[row],
+      speed_mps: this.speed[row],
+      course_deg: this.course[row],
+      seen: new Date(this.seen[row] * 1000),
+      coasting: Boolean(this.flags[row] & COASTING),
+    };
+  }
+
+  /** The row of a track's id (hex), or -1 when it is not in the picture. */
+  find(id) {
+    const row = this.row.get(this.serial.get(id) ?? -1);
+    return row === undefined || this.flags[row] & GONE ? -1 : row;
+  }
+
+  /** @param {any} said */
+  text(said) {
+    if (said.kinds) this.kinds = said.kinds;
+    for (const one of said.tracks ?? []) {
+      this.about.set(one.serial, { id: one.id, what: one.what, identity: one.identity ?? null });
+      this.serial.set(one.id, one.serial);
+    }
+  }
+
+  /**
+   * Take a frame in.
+   * @param {ArrayBuffer} frame
+   */
+  binary(frame) {
+    const view = new DataView(frame);
+    if (frame.byteLength < HEAD || view.getUint32(0, false) !== 0x544c5431) throw new Error("not a frame of tracks");
+    const count = view.getUint32(4, true);
+    this.at = view.getFloat64(8, true);
+    if (frame.byteLength < HEAD + count * RECORD) throw new Error("a frame of tracks is cut short");
+    const before = this.size;
+    if (this.size + count > this.serials.length) this.allot(Math.max(this.serials.length * 2, this.size + count));
+    for (let i = 0, at = HEAD; i < count; i++, at += RECORD) {
+      const serial = view.getUint32(at, true);
+      let row = this.row.get(serial);
+      if (row === undefined) {
+        row = this.size++;
+        this.row.set(serial, row);
+        this.serials[row] = serial;
+        this.flags[row] = GONE;
+      }
+      const flags = view.getUint8(at + 19);
+      this.live += (this.flags[row] & GONE) - (flags & GONE);
+      this.lon[row] = view.getFloat32(at + 4, true);
+      this.lat[row] = view.getFloat32(at + 8, true);
+      this.speed[row] = view.getFloat32(at + 12, true);
+      const course = view.getUint16(at + 16, true);
+      this.course[row] = course === 65535 ? NaN : course / 100;
+      this.kind[row] = view.getUint8(at + 18);
+      this.flags[row] = flags;
+      this.seen[row] = this.at - view.getUint32(at + 20, true) / 1000;
+    }
+    this.tell(this.size !== before);
+  }
+
+  /** Listen to the service's stream; gives what stops that. */
+  listen(path) {
+    let fresh = false;
+    return socket(path, {
+      // the first frame of a connection is the whole: what is not in it is gone
+      begin: () => (fresh = true),
+      text: (said) => this.text(said),
+      binary: (frame) => {
+        if (fresh) this.clear_rows();
+        fresh = false;
+        this.binary(frame);
+      },
+    });
+  }
+
+  clear_rows() {
+    this.size = 0;
+    this.live = 0;
+    this.row = new Map();
+  }
+}
