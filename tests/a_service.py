@@ -21,6 +21,7 @@ from truceline.examples import SHIPPED
 from truceline.mission import Mission
 from truceline.pipeline import BOOK, settle
 from truceline.release import Principal
+from truceline.serve.alerts import Alerts
 from truceline.serve.app import application
 from truceline.serve.service import Changes, Message, Receipt, Service, Snapshot
 from truceline.store import Book, Edition, Journal
@@ -111,6 +112,10 @@ class SettledLive:
         self.snapshot = self._read(self.snapshot.revision + 1)
         return edition
 
+    async def tracks(self) -> AsyncIterator[str | bytes]:
+        yield '{"kinds": []}'
+        await asyncio.Event().wait()
+
 
 class SimpleBus:
     """Keeps everything; listeners wait."""
@@ -147,7 +152,10 @@ def a_service(folder: Path) -> Service:
         return NOW
 
     gate, live = SimpleGate(folder, mission, clock), SettledLive(folder, clock)
-    return Service(folder, mission, clock, gate, live, SimpleBus(), lambda _: ANYBODY)
+    bus = SimpleBus()
+    with Journal(folder / "journal") as journal:
+        alerts = Alerts(gate, bus, clock, journal.table("alert"))
+    return Service(folder, mission, clock, gate, live, bus, lambda _: ANYBODY, alerts)
 
 
 def client(service: Service, principal: Principal = OFFICER) -> TestClient:

@@ -109,6 +109,11 @@ class Live(Protocol):
         """Make an edition now, and show it."""
         ...
 
+    def tracks(self) -> AsyncIterator[str | bytes]:
+        """For one reader: what tracks are, as text, and where, as packed bytes; at most once a second. Ends when the
+        picture has to begin anew."""
+        ...
+
 
 class Message(msgspec.Struct, frozen=True):
     """Something that happened, for whoever listens."""
@@ -202,8 +207,6 @@ class Service:
     principal_of: Callable[[HTTPConnection], Principal]
     alerts: Alerts
     #: What parts keep while it runs, by their name.
-    kept: dict[str, Any] = field(default_factory=dict)
-    #: What parts keep for the running mission, by their name: caches, hooks.
     kept: dict[str, Any] = field(default_factory=dict)
 
 
