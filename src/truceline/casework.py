@@ -69,7 +69,9 @@ _PRECISE = re.compile(
     r"(?<![\d.,])[1-9]\d{0,2}(\.\d{3,}|,\d{4,})|\d\s*°\s*\d|\b\d{1,2}[C-X]\s?[A-Z]{2}\s?\d{2,5}\s?\d{2,5}\b"
 )
 
-_NO_CASES, _NO_VERDICTS = CASES.empty_table(), VERDICT_ROWS.empty_table()
+#: A picture without cases.
+NO_CASES = CASES.empty_table()
+_NO_VERDICTS = VERDICT_ROWS.empty_table()
 
 
 class Release(NamedTuple):
@@ -158,7 +160,7 @@ def fold(
             if row.get("finding_id") is not None:
                 known["findings"] = [row["finding_id"]]
             states[case_id] = CaseState(case_id, known, gone=True)
-        _step(states[case_id], row)
+        step(states[case_id], row)
     return states
 
 
@@ -168,7 +170,7 @@ def releases(actions: pa.Table, at: datetime | None = None) -> dict[bytes, Relea
     Two persons are needed: whoever asked cannot approve.
     """
     only = actions.filter(pc.ends_with(actions["what"], "_release"))
-    folded = fold(_NO_CASES, only, _NO_VERDICTS, at)
+    folded = fold(NO_CASES, only, _NO_VERDICTS, at)
     return {case_id: state.release for case_id, state in folded.items() if state.release is not None}
 
 
@@ -282,8 +284,8 @@ def allowed(state: CaseState, by: str) -> dict[str, tuple[str, ...]]:
     return out | ({"verdict": VERDICT.needs} if state.state in VERDICT.states else {})
 
 
-def _step(state: CaseState, row: dict[str, Any]) -> None:
-    """One action or verdict taken into account."""
+def step(state: CaseState, row: dict[str, Any]) -> None:
+    """Take one more action or verdict, a row as a dict, into account: the state is changed."""
     before, at = state.state, row["received_at"]
     void = None
     if "verdict" in row:
@@ -345,8 +347,8 @@ _PLAN = "a plan reported in February 2026: a diplomatic warning within 24 h, a j
 TARGETS = (
     Target("triaged", ("triaged",), Assumption(1.0, _WATCH)),
     Target("investigated", ("investigating",), Assumption(6.0, _WATCH)),
-    Target("decided", (*VERDICTS, "attributed", "disputed"), Assumption(18.0, _WATCH)),
-    Target("notified", ("notified", "reviewed"), Assumption(24.0, _PLAN, "medium")),
+    Target("decided", (*VERDICTS, "attributed"), Assumption(18.0, _WATCH)),
+    Target("notified", ("notified",), Assumption(24.0, _PLAN, "medium")),
     Target("closed", ("closed",), Assumption(72.0, _PLAN, "low")),
 )
 
@@ -372,8 +374,8 @@ def clock(state: CaseState, first_breach: datetime | None, at: datetime) -> dict
 
     reached: list[datetime] = []
     for entry in state.history:
-        step = next((n for n, one in enumerate(TARGETS, 1) if entry["to"] in one.states), 0)
-        if entry["to"] != entry["from"]:
+        step = next((n for n, one in enumerate(TARGETS, 1) if entry["to"] in one.states), 0)  # none for a dispute
+        if step and entry["to"] != entry["from"]:
             reached = reached[:step] + [entry["received_at"]] * (step - len(reached))
     steps = [
         {

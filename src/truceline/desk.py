@@ -123,6 +123,7 @@ def sign(
     at: datetime,
     edition: int | None,
     key: Path | None = None,
+    case_id: bytes | None = None,
 ) -> tuple[bytes, pa.Table]:
     """A case's id and the signed verdict on it, one row of `finding.VERDICT`, which nobody has journalled yet.
 
@@ -134,6 +135,8 @@ def sign(
         The cases, incidents, events and associations that it is a row of.
     key
         The signer's private key; None: in the mission's `keys/`, by the signer's name. Made when absent.
+    case_id
+        What people know the case by; None: the id it has now.
 
     Raises
     ------
@@ -141,6 +144,7 @@ def sign(
         When the key cannot be used, the decision is none, or the reason is empty.
     """
     case, observations = case_of(row, *(tables[name] for name in ("cases", "incidents", "events", "associations")))
+    case = case_id or case
     signed = signing.sign_verdict(
         signing.load_or_create_key(key or folder / KEYS / f"{_file_name(by)}.pem"),
         case_id=case,

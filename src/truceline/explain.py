@@ -3,12 +3,13 @@
 import hashlib
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from truceline.agreement import Agreement
 from truceline.errors import NotFoundError
 from truceline.mission import Mission
 from truceline.observation import ids
@@ -30,6 +31,12 @@ _FEWEST_DIGITS = 6
 _MOST_RECORDS = 1000
 
 
+class Tables(Protocol):
+    """The picture's tables by their names; a Book gives its newest edition's."""
+
+    def table(self, name: str, /) -> pa.Table: ...
+
+
 def find(column: pa.ChunkedArray, prefix: str) -> list[int]:
     """Row numbers of the ids that begin with the hexadecimal `prefix`."""
     pairs = ids(column)
@@ -41,7 +48,7 @@ def find(column: pa.ChunkedArray, prefix: str) -> list[int]:
     return [int(row) for row in np.flatnonzero(after & until)]
 
 
-def resolve(book: Book, journal: Journal, identifier: str) -> tuple[str, bytes]:
+def resolve(tables: Tables, journal: Journal, identifier: str) -> tuple[str, bytes]:
     """What kind of thing an id (or its first digits) names, and the whole id.
 
     Raises
@@ -54,7 +61,7 @@ def resolve(book: Book, journal: Journal, identifier: str) -> tuple[str, bytes]:
         raise NotFoundError(f"{identifier!r} is not an id: {_FEWEST_DIGITS} to 32 of the digits 0-9 and a-f")
     found: list[tuple[str, bytes]] = []
     for kind, name in _TABLES:
-        column = book.table(name)[_ID.get(kind, f"{kind}_id")]
+        column = tables.table(name)[_ID.get(kind, f"{kind}_id")]
         named = [column[row].as_py() for row in find(column, prefix)]
         # a visit to a zone is an event and a movement under one id: the event, which leads to its findings
         found += [(kind, whole) for whole in named if whole not in {known for _, known in found}]
@@ -91,43 +98,58 @@ def explain(folder: Path, identifier: str) -> dict[str, Any]:
         latest = book.latest()
         if latest is None:
             raise NotFoundError(f"{folder}: there is no picture yet; first: truceline run {folder}")
-        kind, whole = resolve(book, journal, identifier)
-        told: dict[str, Any] = {"id": whole.hex(), "kind": kind, "edition": latest.number}
-        if kind == "observation":
-            associations = book.table("associations")
-            row = _where(associations, "observation_id", whole)
-            if row.num_rows and row["event_id"][0].is_valid:
-                told["event_id"] = row["event_id"][0].as_py().hex()
-            told["observations"] = [_observation(journal, whole)]
-            return told
-        if kind in ("track", "movement"):
-            return told | _track(journal, book, kind, whole)
-        subject = whole
-        if kind in ("finding", "case"):
-            row = _where(book.table(f"{kind}s"), f"{kind}_id", whole)
-            told[kind] = plain(row.to_pylist()[0])
-            subject = row["subject_id"][0].as_py()
-            told["clause"] = _clause(mission, folder, told[kind])
-            if kind == "finding":
-                for case in plain(book.table("cases").to_pylist()):
-                    if told["id"] in (case["findings"] or []):
-                        told["case"] = case
-        events = book.table("events")
-        if kind == "event":
-            mine = _where(events, "event_id", whole)
-            subject = mine["incident_id"][0].as_py()
-        else:
-            mine = _where(events, "incident_id", subject)
-        incident = _where(book.table("incidents"), "incident_id", subject)
-        if incident.num_rows:
-            told["incident"] = plain(incident.to_pylist()[0])
-        if kind in ("incident", "event"):
-            findings = _where(book.table("findings"), "subject_id", subject)
-            told["findings"] = plain(
-                findings.select(["finding_id", "clause", "reading", "p_breach", "sentence"]).to_pylist()
-            )
-        told["events"] = _events(journal, book, mine)
+        return explained(journal, book, mission.load_agreement(folder), identifier, latest.number)
+
+
+def explained(
+    journal: Journal, tables: Tables, agreement: Agreement, identifier: str, edition: int | None
+) -> dict[str, Any]:
+    """`explain` of any picture's tables: an edition's, or the provisional one while it changes.
+
+    Parameters
+    ----------
+    edition
+        What is told as `edition`: the newest one behind these tables.
+    """
+    kind, whole = resolve(tables, journal, identifier)
+    told: dict[str, Any] = {"id": whole.hex(), "kind": kind, "edition": edition}
+    if kind == "observation":
+        associations = tables.table("associations")
+        row = _where(associations, "observation_id", whole)
+        if row.num_rows and row["event_id"][0].is_valid:
+            told["event_id"] = row["event_id"][0].as_py().hex()
+        told["observations"] = [_observation(journal, whole)]
         return told
+    if kind in ("track", "movement"):
+        return told | _track(journal, tables, kind, whole)
+    subject = whole
+    if kind in ("finding", "case"):
+        row = _where(tables.table(f"{kind}s"), f"{kind}_id", whole)
+        told[kind] = plain(row.to_pylist()[0])
+        subject = row["subject_id"][0].as_py()
+        told["clause"] = _clause(agreement, told[kind])
+        if kind == "finding":
+            opened = tables.table("cases")
+            same = pc.equal(opened["clause"], told[kind]["clause"])
+            for case in plain(opened.filter(pc.fill_null(same, False)).to_pylist()):
+                if told["id"] in (case["findings"] or []):
+                    told["case"] = case
+    events = tables.table("events")
+    if kind == "event":
+        mine = _where(events, "event_id", whole)
+        subject = mine["incident_id"][0].as_py()
+    else:
+        mine = _where(events, "incident_id", subject)
+    incident = _where(tables.table("incidents"), "incident_id", subject)
+    if incident.num_rows:
+        told["incident"] = plain(incident.to_pylist()[0])
+    if kind in ("incident", "event"):
+        findings = _where(tables.table("findings"), "subject_id", subject)
+        told["findings"] = plain(
+            findings.select(["finding_id", "clause", "reading", "p_breach", "sentence"]).to_pylist()
+        )
+    told["events"] = _events(journal, tables, mine)
+    return told
 
 
 #: What the fire model's factors stand for, in the order in which it takes them into account.
@@ -170,11 +192,11 @@ def _times(log_odds: float) -> str:
     return f"odds {size} times {'higher' if log_odds > 0 else 'lower'}"
 
 
-def _track(journal: Journal, book: Book, kind: str, whole: bytes) -> dict[str, Any]:
+def _track(journal: Journal, tables: Tables, kind: str, whole: bytes) -> dict[str, Any]:
     """A track, or the part of it that tells a movement: what it tells, its points, the records behind them."""
     told: dict[str, Any] = {}
-    track, movements = whole, book.table("movements")
-    points = book.table("track_points")
+    track, movements = whole, tables.table("movements")
+    points = tables.table("track_points")
     if kind == "movement":
         (mine,) = _where(movements, "event_id", whole).to_pylist()
         told["movement"], track = plain(mine), mine["track_id"]
@@ -183,7 +205,7 @@ def _track(journal: Journal, book: Book, kind: str, whole: bytes) -> dict[str, A
             pc.less_equal(points["at"], pa.scalar(mine["at_until"], points["at"].type)),
         )
         points = points.filter(during)
-    told["track"] = plain(_where(book.table("tracks"), "track_id", track).to_pylist()[0])
+    told["track"] = plain(_where(tables.table("tracks"), "track_id", track).to_pylist()[0])
     if kind == "track":
         told["movements"] = plain(_where(movements, "track_id", track).sort_by("at_from").to_pylist())
     points = _where(points, "track_id", track).sort_by("at")
@@ -194,8 +216,8 @@ def _track(journal: Journal, book: Book, kind: str, whole: bytes) -> dict[str, A
     return told
 
 
-def _events(journal: Journal, book: Book, events: pa.Table) -> list[dict[str, Any]]:
-    associations = book.table("associations")
+def _events(journal: Journal, tables: Tables, events: pa.Table) -> list[dict[str, Any]]:
+    associations = tables.table("associations")
     behind = associations.filter(pc.is_in(associations["event_id"], value_set=events["event_id"].combine_chunks()))
     by_event: dict[bytes, list[tuple[bytes, float | None]]] = {}
     for row in behind.to_pylist():
@@ -225,9 +247,8 @@ def _observation(journal: Journal, whole: bytes) -> dict[str, Any]:
     return shown
 
 
-def _clause(mission: Mission, folder: Path, row: dict[str, Any]) -> dict[str, Any]:
+def _clause(agreement: Agreement, row: dict[str, Any]) -> dict[str, Any]:
     """The clause as the agreement has it now, and as the finding's party reads it."""
-    agreement = mission.load_agreement(folder)
     for clause in agreement.clause:
         if clause.id == row["clause"]:
             reader = row.get("reading")
