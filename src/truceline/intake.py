@@ -20,6 +20,8 @@ from truceline.store import Journal
 
 JOURNAL, CACHE = "journal", "cache"
 
+#: Appends rows of a kind to the journal; they are on disk when it returns.
+Record = Callable[[str, pa.Table], object]
 #: Told what is being done, how much of it is done, and of how much (None: not known).
 Progress = Callable[[str, int, int | None], None]
 
@@ -196,8 +198,16 @@ def _reader(source: Source) -> str:
     return hashlib.sha256(json.dumps(how, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def configure(journal: Journal, folder: Path, mission: Mission, at: datetime) -> dict[str, str]:
-    """Keep the mission's files in the journal whenever they change: all hashes, and the texts of two."""
+def configure(
+    journal: Journal, folder: Path, mission: Mission, at: datetime, record: Record | None = None
+) -> dict[str, str]:
+    """Keep the mission's files in the journal whenever they change: all hashes, and the texts of two.
+
+    Parameters
+    ----------
+    record
+        Appends rows of a kind where another process writes the journal; None: `journal` does.
+    """
     now = hashes(folder, mission)
     texts = {name: (folder / name).read_text("utf-8-sig") for name in ("mission.toml", mission.agreement)}
     text = json.dumps({"hashes": now, "texts": texts}, sort_keys=True, ensure_ascii=False)
@@ -205,5 +215,5 @@ def configure(journal: Journal, folder: Path, mission: Mission, at: datetime) ->
     last = rows.filter(pc.equal(rows["what"], "files"))["text"]
     if not len(last) or last[-1].as_py() != text:
         entry = {"what": "files", "text": text, "received_at": at}
-        journal.append("configuration", pa.Table.from_pylist([entry]))
+        (record or journal.append)("configuration", pa.Table.from_pylist([entry]))
     return now

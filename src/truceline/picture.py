@@ -215,6 +215,11 @@ def digest(tables: Mapping[str, pa.Table]) -> str:
     return whole.hexdigest()
 
 
+def rounding(column: str) -> float:
+    """Below which step two values of a column are the same."""
+    return _STEP.get(column) or next((s for end, s in _STEP_BY_ENDING if column.endswith(end)), _STEP_ELSE)
+
+
 def _hash(parts: "dict[str, hashlib._Hash]", path: str, array: pa.Array, column: str) -> None:
     """Feed a piece of a column to hashes of its parts: which values are null, lengths, bytes, and so on inwards."""
 
@@ -233,7 +238,7 @@ def _hash(parts: "dict[str, hashlib._Hash]", path: str, array: pa.Array, column:
             _hash(parts, f"{path}/{field.name}", array.field(place), field.name)
     elif pa.types.is_floating(kind):
         values = array.to_numpy(zero_copy_only=False).astype(np.float64)
-        step = _STEP.get(column) or next((s for end, s in _STEP_BY_ENDING if column.endswith(end)), _STEP_ELSE)
+        step = rounding(column)
         feed("nan", np.isnan(values))
         feed("values", np.rint(np.nan_to_num(values, nan=0.0, posinf=1e300, neginf=-1e300) / step + 0.0))
     elif pa.types.is_fixed_size_binary(kind):

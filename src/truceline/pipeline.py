@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
@@ -23,13 +23,16 @@ from truceline.frame import Frame
 from truceline.fuse import ConflictModel, Fused, fuse, lineage
 from truceline.fuse.conflict import COLUMNS as OF_FIRES
 from truceline.fuse.occurrences import COLUMNS
-from truceline.intake import JOURNAL, Progress, configure, silent
+from truceline.intake import JOURNAL, Progress, Record, configure, silent
 from truceline.line import Line
 from truceline.mission import Mission, files, hashes
 from truceline.observation import TIME, id_order, ids
 from truceline.places import ATTRIBUTION, Gazetteer, outer_border
 from truceline.rules.cases import cases
 from truceline.store import Book, Edition, Journal, Published, publish
+
+if TYPE_CHECKING:
+    from truceline.moving import Moving
 
 #: What fuses: our own function, or another engine's call of it over shards.
 Engine = Callable[..., Fused]
@@ -38,6 +41,8 @@ BOOK, GPKG, REPORTS, KEYS = "book.sqlite", "picture.gpkg", "reports", "keys"
 
 #: What the tracker reads of fixes beside `COLUMNS`.
 OF_FIXES = ("alt_m", "speed_mps", "course_deg", "identity")
+#: What is read of observations, where they have it.
+FUSED = tuple(dict.fromkeys(("observation_id", "at", "until", *COLUMNS, *OF_FIRES, *OF_FIXES)))
 
 #: What an edition's digest covers, in one place so that nothing slips out of it unseen.
 DIGESTED = (
@@ -101,6 +106,7 @@ def draw(
     engine: Engine = fuse,
     progress: Progress = silent,
     conflict: ConflictModel | None = None,
+    moved: "Moving | None" = None,
 ) -> dict[str, pa.Table]:
     """The picture and its findings: a pure function of observations and files.
 
@@ -114,6 +120,8 @@ def draw(
         Fuses observations into associations, events and incidents.
     conflict
         Says which fires are the conflict's; None: the mission's `fire_prior` of every fire alike.
+    moved
+        What moves, where that is known already; None: it is worked out from the fixes among the observations.
 
     Returns
     -------
@@ -123,9 +131,9 @@ def draw(
     fused = engine(observations, on.frame, on.line, on.gazetteer, on.mission.fire_prior, conflict)
     tables = {"associations": fused.associations, "events": fused.events, "incidents": fused.incidents}
     tables |= {name: schema.empty_table() for name, schema in OF_MOVING.items()}
-    if pc.any(pc.equal(observations["kind"], "fix")).as_py():
+    if moved is not None or pc.any(pc.equal(observations["kind"], "fix")).as_py():
         progress("tracking what moves", 0, None)
-        tables = _with_what_moves(tables, observations, on)
+        tables = _with_what_moves(tables, moved or what_moves(on, observations))
     progress("holding incidents against the agreement", 0, None)
     findings = rules.judge(
         tables["events"],
@@ -143,11 +151,15 @@ def draw(
     return tables | {"findings": findings, "line": line}
 
 
-def _with_what_moves(tables: Mapping[str, pa.Table], observations: pa.Table, on: Ground) -> dict[str, pa.Table]:
-    """The picture's tables with the tracks of the fixes, and what they tell behind what else occurred."""
+def what_moves(on: Ground, observations: pa.Table) -> "Moving":
+    """The tracks of the fixes, and what they tell."""
     from truceline.moving import moving  # the tracker's kernels take a second; most missions of fires have no fixes
 
-    moved = moving(observations, on.agreement, on.frame, on.line, on.gazetteer, on.zones)
+    return moving(observations, on.agreement, on.frame, on.line, on.gazetteer, on.zones)
+
+
+def _with_what_moves(tables: Mapping[str, pa.Table], moved: "Moving") -> dict[str, pa.Table]:
+    """The picture's tables with the tracks, and what they tell behind what else occurred."""
     joined = {
         name: pa.concat_tables([tables[name], getattr(moved, name)]) for name in ("associations", "events", "incidents")
     }
@@ -162,6 +174,7 @@ def settle(
     engine: Engine = fuse,
     progress: Progress = silent,
     into: dict[str, pa.Table] | None = None,
+    record: Record | None = None,
 ) -> Edition:
     """Make a numbered edition of the picture from the journal, publish it, and return it.
 
@@ -173,6 +186,8 @@ def settle(
         Only observations of before this time; None: all.
     into
         Takes the tables of an edition that is made, as the book has them: a report need not unpack them.
+    record
+        Appends rows to the journal, where another process writes it; None: this one does.
 
     Raises
     ------
@@ -185,17 +200,17 @@ def settle(
             looked = ", ".join(path for source in mission.source for path in source.paths)
             raise NotFoundError(f"{folder}: the journal has no observations: nothing was accepted from {looked}")
         progress("reading the journal", 0, None)
-        observations, verdicts = _inputs(journal)
+        head, observations, verdicts = inputs(journal)
         made_from = {"observations": observations.num_rows, "verdicts": verdicts.num_rows}
         observations = _before(observations, until)
-        file_hashes = configure(journal, folder, mission, made_at)
-        inputs = inputs_digest(observations, file_hashes, until)
+        file_hashes = configure(journal, folder, mission, made_at, record)
+        of_inputs = inputs_digest(observations, file_hashes, until)
         signed = _digest(verdicts["leaf"].to_pylist())
         latest = book.latest()
-        if latest is not None and latest.inputs_digest == f"{inputs}+{signed}":
+        if latest is not None and latest.inputs_digest == f"{of_inputs}+{signed}":
             _publish(folder, book, latest)
             return latest
-        if latest is not None and latest.inputs_digest.startswith(inputs):  # only verdicts are new
+        if latest is not None and latest.inputs_digest.startswith(of_inputs):  # only verdicts are new
             tables, note = {name: book.table(name) for name in (*DIGESTED, "zones")}, latest.note
         else:
             tables, note = _drawn(folder, observations, until, engine, progress)
@@ -205,9 +220,9 @@ def settle(
         edition = Edition(
             number=max((one.edition.number for one in made(journal)), default=0) + 1,
             cutoff=until,
-            inputs_digest=f"{inputs}+{signed}",
+            inputs_digest=f"{of_inputs}+{signed}",
             digest=picture.digest({name: tables[name] for name in DIGESTED}),
-            journal_head=journal.head,
+            journal_head=head if record is not None else journal.head,
             journal_rows=journal_rows,
             code_version=__version__,
             made_at=made_at,
@@ -215,7 +230,7 @@ def settle(
         )
         text = msgspec.json.encode(Made(edition, files=file_hashes, **made_from)).decode()
         entry = {"what": "edition", "text": text, "received_at": made_at}
-        journal.append("configuration", pa.Table.from_pylist([entry]))
+        (record or journal.append)("configuration", pa.Table.from_pylist([entry]))
         progress("keeping and publishing the picture", 0, None)
         book.put(edition, tables)
         _publish(folder, book, edition, tables)
@@ -240,12 +255,15 @@ def made(journal: Journal) -> list[Made]:
     return [msgspec.json.decode(text, type=Made) for text in texts]
 
 
-def _inputs(journal: Journal) -> tuple[pa.Table, pa.Table]:
-    """What fusion reads of the observations, and the verdicts; both in the order in which they came."""
-    kept = set(journal.columns("observation"))
-    wanted = (*COLUMNS, *OF_FIRES, *OF_FIXES)
-    columns = [*dict.fromkeys(("observation_id", "at", "until", *(c for c in wanted if c in kept)))]
-    return journal.table("observation", columns), journal.table("verdict")
+def inputs(journal: Journal) -> tuple[str, pa.Table, pa.Table]:
+    """The journal's head, what fusion reads of the observations up to it, and the verdicts, in their order."""
+    counted = "", 0, 0
+    while counted[0] != journal.head:  # another process may append meanwhile
+        counted = journal.head, journal.rows("observation"), journal.rows("verdict")
+    kept = journal.columns("observation")
+    columns = [name for name in FUSED if name in kept]
+    observations, verdicts = journal.table("observation", columns), journal.table("verdict")
+    return counted[0], observations.slice(0, counted[1]), verdicts.slice(0, counted[2])
 
 
 def _before(observations: pa.Table, until: datetime | None) -> pa.Table:
@@ -331,11 +349,11 @@ def rebuild(folder: Path, *, engine: Engine = fuse, progress: Progress = silent)
     told: list[dict[str, Any]] = []
     with Journal(folder / JOURNAL, write=True) as journal, Book(folder / BOOK) as book:
         all_made = made(journal)
-        observations, verdicts = _inputs(journal)
+        _, observations, verdicts = inputs(journal)
         file_hashes = hashes(folder, mission)
         book.remove()
         tables: dict[str, pa.Table] = {}
-        inputs = ""
+        of_inputs = ""
         for one in all_made:
             progress(f"making edition {one.edition.number} again", len(told), len(all_made))
             mine = _before(observations.slice(0, one.observations), one.edition.cutoff)
@@ -344,8 +362,8 @@ def rebuild(folder: Path, *, engine: Engine = fuse, progress: Progress = silent)
             told.append(row)
             if not one.edition.inputs_digest.startswith(now):
                 continue
-            if now != inputs:
-                (tables, _), inputs = _drawn(folder, mine, one.edition.cutoff, engine, silent), now
+            if now != of_inputs:
+                (tables, _), of_inputs = _drawn(folder, mine, one.edition.cutoff, engine, silent), now
             _conclude(tables, verdicts.slice(0, one.verdicts), book if book.latest() else None)
             row["again"] = picture.digest({name: tables[name] for name in DIGESTED})
             book.put(msgspec.structs.replace(one.edition, digest=row["again"]), tables)
