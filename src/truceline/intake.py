@@ -135,7 +135,7 @@ class _Intake:
             with open(fetched or path, "rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
                 size = stream.tell()
-            key = (source.id, sha256, _reader(source))
+            key = (source.id, sha256, reader(source))
             if key in self.ended:
                 row.unchanged = True
                 return row
@@ -192,7 +192,7 @@ class _Intake:
         return last
 
 
-def _reader(source: Source) -> str:
+def reader(source: Source) -> str:
     """Hash of how a source's bytes become observations: another column map reads the same file anew."""
     how = (source.feed, source.preset, source.columns, source.options)
     return hashlib.sha256(json.dumps(how, sort_keys=True, default=str).encode()).hexdigest()[:16]
