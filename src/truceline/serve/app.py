@@ -10,7 +10,7 @@ from truceline.errors import MissionError, NotFoundError, SourceError, StoreErro
 from truceline.serve.service import Service
 
 #: Modules with a `router`, in the order in which addresses are tried.
-PARTS: tuple[str, ...] = ("streams", "cases", "findings", "pages")
+PARTS: tuple[str, ...] = ("ogc", "pictures", "streams", "cases", "findings", "pages")
 
 _STATUS = {NotFoundError: 404, SourceError: 422, MissionError: 422, StoreError: 503}
 
