@@ -1,13 +1,14 @@
 """The journal: everything that was read, said and decided, in the order in which it came; nothing is ever changed.
 
 One process writes, any number read, at any time. What `append` and `ingest` have returned for is on disk and
-survives a kill and a loss of power; a write that was cut short leaves nothing behind but a .torn file.
+survives a kill and a loss of power; a write that was cut short leaves nothing behind but a .torn file. What `admit`
+has returned for is on disk too, in the tail (`store.tail`), from which it is rolled into frames; whoever reads rows
+sees no difference.
 
 The head is a hash over every frame: two journals with the same head hold the same. It does not depend on how
-frames are spread over files.
+frames are spread over files. Rows in the tail are under no head yet.
 """
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -16,20 +17,22 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from truceline import observation
 from truceline.errors import NotFoundError, StoreError
-from truceline.store import merkle, redaction
-from truceline.store.frames import HEADER, Frame, encode, head_of
-from truceline.store.kinds import KINDS, conform, kind_of
+from truceline.store import redaction, tail
+from truceline.store.committing import commit, split, together
+from truceline.store.frames import head_of
+from truceline.store.kinds import appendable, conform, kind_of
 from truceline.store.proof import Proof
-from truceline.store.reading import Reader, leaf_bytes, leaf_pairs
+from truceline.store.reading import Reader
+from truceline.store.record import proof_of, record, redactions_of
+from truceline.store.tail import Part, Tail
 from truceline.store.writer import Writer, segment_path, set_aside
 
 if TYPE_CHECKING:  # numba takes half a second to load, and only a writer needs it
-    from truceline.kernels.idset import IdSet
+    from truceline.store.known import Known
 
 #: Rows of one frame at most: what is unpacked to show one record, and packed again to redact one.
 FRAME_ROWS = 1 << 17
@@ -77,7 +80,11 @@ class Journal:
         self._reader = Reader(folder)
         self._writer: Writer | None = None
         self._packer: ThreadPoolExecutor | None = None
-        self._known: IdSet | None = None
+        self._known: Known | None = None
+        self._kept: Known | None = None  # of before a write that failed
+        self._tail: Tail | None = None
+        #: What `admit` has put into the tail since it was rolled last.
+        self.unrolled_rows = self.unrolled_bytes = 0
         if write:
             self._writing()
 
@@ -95,7 +102,9 @@ class Journal:
             self._writer.close()
         if self._packer is not None:
             self._packer.shutdown()
-        self._writer = self._packer = self._known = None
+        if self._tail is not None:
+            self._tail.close()
+        self._writer = self._packer = self._known = self._tail = None
 
     # Reading
 
@@ -107,7 +116,7 @@ class Journal:
 
     def rows(self, kind: str) -> int:
         """How many rows of a kind there are."""
-        return sum(frame.rows for frame in self._reader.of(kind))
+        return sum(frame.rows for frame in self._reader.of(kind)) + sum(w.rows for w in self._reader.waiting(kind))
 
     def columns(self, kind: str) -> list[str]:
         """The columns of a kind: its schema's, then those that feeds have added, by name."""
@@ -136,28 +145,15 @@ class Journal:
 
         Returns
         -------
-        dict of its columns, and `segment` (file name), `frame`, `row`; after a redaction also `redacted`
-        (reason, by, received_at).
+        dict of its columns, and `segment` (file name), `frame` (None while it is in the tail), `row`; after a
+        redaction also `redacted` (reason, by, received_at).
 
         Raises
         ------
         NotFoundError
             When there is none of that id.
         """
-        found = self._reader.find(observation_id)
-        if found is None:
-            raise NotFoundError(f"the journal has no observation {observation_id.hex()}")
-        frame, row = found
-        record: dict[str, Any] = dict.fromkeys(observation.CORE.names)
-        record |= self._reader.rows(frame.number).slice(row, 1).to_pylist()[0]
-        record |= {"segment": self._reader.path(frame).name, "frame": frame.number, "row": row}
-        for entry in self._redactions(frame, row):
-            record["redacted"] = {name: entry[name] for name in ("reason", "by", "received_at")}
-        return record
-
-    def _redactions(self, frame: Frame, row: int) -> list[dict[str, Any]]:
-        entries = self._reader.table("redaction").to_pylist()
-        return [entry for entry in entries if (entry["frame"], entry["row"]) == (frame.number, row)]
+        return record(self._reader, observation_id)
 
     def prove(self, leaf: bytes) -> Proof:
         """Proof that the record of `leaf` is in this journal, for `check_proof`.
@@ -165,23 +161,9 @@ class Journal:
         Raises
         ------
         NotFoundError
-            When it is not.
+            When it is not, or not in a frame yet.
         """
-        found = self._reader.find_leaf(leaf)
-        if found is None:
-            raise NotFoundError(f"the journal has no record with the leaf {leaf.hex()}")
-        frame, row = found
-        leaves = leaf_bytes(self._reader.rows(frame.number, ["leaf"])["leaf"])
-        frames = self._reader.tree.leaves
-        return Proof(
-            kind=frame.kind,
-            frame=frame.number,
-            index=row,
-            frames=len(frames),
-            header=frame.committed(),
-            siblings=merkle.path(leaves, row),
-            frame_siblings=merkle.path(b"".join(frames), frame.number),
-        )
+        return proof_of(self._reader, leaf)
 
     def verify(self) -> list[str]:
         """Everything that is wrong with the journal, as sentences; empty when it is whole.
@@ -204,9 +186,8 @@ class Journal:
         StoreError
             When the rows do not fit the kind, or cannot be written.
         """
-        if kind_of(kind).records or kind == "redaction":
-            raise StoreError(f"{kind} rows are not appended: use {'redact' if kind == 'redaction' else 'ingest'}")
-        first = self._commit({kind: conform(kind, rows)})
+        appendable(kind)
+        first = self._commit([(kind, conform(kind, rows))])
         return Receipt(kind, rows.num_rows, first if rows.num_rows else None, self.head)
 
     def ingest(
@@ -235,22 +216,91 @@ class Journal:
         """
         taken = conform("observation", observations if observations is not None else pa.table({}))
         refused = conform("rejection", rejections if rejections is not None else pa.table({}))
-        others = {kind: conform(kind, rows) for kind, rows in (also or {}).items()}
-        ids = observation.ids(taken["observation_id"])
-        wrong = np.flatnonzero((ids != leaf_pairs(taken["leaf"])).any(axis=1))
-        if len(wrong):
-            raise StoreError(f"observation rows: the id in row {wrong[0]} is not the beginning of its leaf")
-        new = self._known_ids().add(ids)
-        again = taken.slice(0, 0) if new.all() else taken.filter(pa.array(~new))
-        self._commit(
-            {
-                "observation": taken.filter(pa.array(new)) if again.num_rows else taken,
-                "duplicate": again.select([n for n in observation.DUPLICATE.names if n in again.column_names]),
-                "rejection": self._without_redacted(refused),
-                **others,
-            }
-        )
-        return Counts(len(ids) + len(refused), len(ids) - again.num_rows, again.num_rows, len(refused))
+        others = [(kind, conform(kind, rows)) for kind, rows in (also or {}).items()]
+        known = self._known_ids()
+        ids, new = known.sorted_out([taken])
+        self._commit([*split(taken, new[0]), ("rejection", redaction.without_redacted(self._reader, refused)), *others])
+        known.add(ids)
+        accepted = int(new[0].sum())
+        return Counts(len(new[0]) + len(refused), accepted, len(new[0]) - accepted, len(refused))
+
+    def admit(
+        self, batches: Sequence[tuple[pa.Table, pa.Table]], also: Sequence[Part] = ()
+    ) -> list[npt.NDArray[np.bool_]]:
+        """Take in many small batches with one sync, whole or not at all; for a service that runs.
+
+        They are on disk in the tail when this returns: a kill or a loss of power from then on loses none of them,
+        because whoever takes the journal's lock next rolls the tail into frames before anything else.
+
+        Parameters
+        ----------
+        batches
+            Observations and rejections, as `ingest` takes them.
+        also
+            Rows of kinds that are no source's records.
+
+        Returns
+        -------
+        Of each batch which of its observations are new, bool; the others became duplicates.
+
+        Raises
+        ------
+        StoreError
+            As `ingest`; nothing was taken.
+        """
+        taken = [conform("observation", rows) for rows, _ in batches]
+        refused = [conform("rejection", rows) for _, rows in batches]
+        for kind, _ in also:
+            appendable(kind)
+        others = [(kind, conform(kind, rows)) for kind, rows in also]
+        known = self._known_ids()
+        ids, new = known.sorted_out(taken)
+        parts: list[Part] = []
+        for rows, rejections, mask in zip(taken, refused, new, strict=True):
+            parts += [*split(rows, mask), ("rejection", redaction.without_redacted(self._reader, rejections))]
+        parts = [(kind, rows) for kind, rows in [*parts, *others] if rows.num_rows]
+        if parts:
+            assert self._tail is not None
+            try:
+                self.unrolled_bytes += self._tail.append(len(self._reader.frames), parts)
+                self.unrolled_rows += sum(rows.num_rows for _, rows in parts)
+            except OSError as error:
+                told = f"{self.folder}: cannot be written: {error.strerror}; nothing of this was taken"
+                try:
+                    self._tail.restore()
+                except OSError:  # what is on disk is not known until it is read again
+                    self._start_again()
+                raise StoreError(told) from error
+            known.add(ids)
+        return new
+
+    def roll(self) -> int:
+        """Make frames of what is in the tail; how many rows. Whoever writes frames does it first.
+
+        Raises
+        ------
+        StoreError
+            When they cannot be written: the rows are where they were.
+        """
+        self._writing()
+        self._reader.look()
+        waiting = self._reader.waiting()
+        if waiting:
+            kinds = list(dict.fromkeys(part.kind for part in waiting))
+            self._frames([piece for kind in kinds for piece in together(kind, self._reader.unrolled(kind))])
+        if self._reader.tail_bytes:
+            self._emptied()
+        return sum(part.rows for part in waiting)
+
+    def _emptied(self) -> None:
+        """Empty the tail, whose rows are in frames."""
+        assert self._tail is not None
+        try:
+            self._tail.clear()
+        except OSError as error:
+            self._start_again()
+            raise StoreError(f"{self.folder}: {tail.NAME} cannot be emptied: {error.strerror}") from error
+        self.unrolled_rows = self.unrolled_bytes = 0
 
     def redact(self, observation_id: bytes, reason: str, by: str, at: datetime, keep: Collection[str] = ()) -> Receipt:
         """Remove the payload of an observation or a rejection for good, and say so; its id and leaf stay.
@@ -271,18 +321,19 @@ class Journal:
             When it is redacted already, `keep` names no column, or the segment cannot be written.
         """
         writer = self._writing()
+        self.roll()
         found = self._reader.find_leaf(observation_id, ("observation", "rejection"))
         if found is None:
             raise NotFoundError(f"the journal has no observation or rejection {observation_id.hex()}")
         frame, row = found
-        for entry in self._redactions(frame, row):
+        for entry in redactions_of(self._reader, frame, row):
             raise StoreError(f"{observation_id.hex()} is redacted already, by {entry['by']}: {entry['reason']}")
         prepared = redaction.prepare(self._reader, frame, row, keep)
         try:
             if frame.segment == writer.segment:  # the entry must not go into the file that is replaced
                 writer.open(frame.segment + 1, 0)
             entry = {**prepared.entry, "reason": reason, "by": by, "received_at": at}
-            first = self._commit({"redaction": conform("redaction", pa.Table.from_pylist([entry]))})
+            first = self._commit([("redaction", conform("redaction", pa.Table.from_pylist([entry])))])
         except BaseException:
             prepared.temporary.unlink(missing_ok=True)
             raise
@@ -300,86 +351,52 @@ class Journal:
                     self.notes.append(set_aside(segment_path(self.folder, segment), end))
                     self._reader.look()
                 self.notes += redaction.finish(self._reader)
+                if self._reader.torn is not None:
+                    self.notes.append(set_aside(self.folder / tail.NAME, self._reader.torn))
                 writer.open(segment, end)
+                kept = Tail(self.folder)
             except BaseException as error:
                 writer.close()
                 if isinstance(error, OSError):
                     raise StoreError(f"{self.folder}: the journal cannot be written: {error.strerror}") from error
                 raise
-            self._writer, self._packer = writer, ThreadPoolExecutor(1, "pack")
+            self._writer, self._packer, self._tail = writer, ThreadPoolExecutor(1, "pack"), kept
+            try:
+                if rows := self.roll():
+                    self.notes.append(f"{tail.NAME}: {rows} rows that waited in it are in frames now")
+            except BaseException:
+                self.close()
+                raise
         return self._writer
 
-    def _known_ids(self) -> "IdSet":
+    def _known_ids(self) -> "Known":
         """The ids of the observations journalled so far."""
         self._writing()
         if self._known is None:
-            from truceline.kernels.idset import IdSet
+            from truceline.store.known import Known
 
-            frames = self._reader.of("observation")
-            self._known = IdSet(sum(frame.rows for frame in frames))
-            for frame in frames:
-                self._known.add(leaf_pairs(self._reader.rows(frame.number, ["leaf"])["leaf"]))
+            # Ids are only ever added: as many as there are rows are the same ones, whoever has written meanwhile.
+            kept, self._kept = self._kept, None
+            self._known = kept if kept is not None and len(kept) == self.rows("observation") else Known.of(self._reader)
         return self._known
 
-    def _without_redacted(self, refused: pa.Table) -> pa.Table:
-        """Rejections as they are journalled: what was redacted does not come back when its file is read again."""
-        if not refused.num_rows or not self.rows("redaction"):
-            return refused
-        done = self.table("redaction", ["record_leaf"])["record_leaf"].combine_chunks()
-        again = pc.is_in(refused["leaf"], value_set=done)
-        for name, instead in (("raw", None), ("value", None), ("reason", "redacted")):
-            if name in refused.column_names:
-                at = refused.schema.get_field_index(name)
-                column = pc.if_else(again, pa.scalar(instead, refused.schema.field(name).type), refused[name])
-                refused = refused.set_column(at, refused.schema.field(name), column)
-        return refused
+    def _commit(self, groups: Sequence[Part]) -> int:
+        """Write rows of some kinds as one group with one sync, behind what is in the tail; its first frame's number."""
+        self.roll()
+        return self._frames(groups)
 
-    def _commit(self, groups: Mapping[str, pa.Table]) -> int:
+    def _frames(self, groups: Sequence[Part]) -> int:
         """Write rows of some kinds as one group with one sync; the number of its first frame."""
-        writer, reader = self._writing(), self._reader
-        reader.look()
-        pieces = [
-            (kind, rows.slice(at, FRAME_ROWS))
-            for kind, rows in groups.items()
-            for at in range(0, rows.num_rows, FRAME_ROWS)
-        ]
-        first = len(reader.frames)
-        made: list[Frame] = []
-        parts: list[bytes | pa.Buffer] = []
+        writer = self._writing()
+        assert self._packer is not None
         try:
-            for kind, rows in pieces:
-                assert self._packer is not None
-                packing = self._packer.submit(_pack, rows)
-                root = merkle.root(leaf_bytes(rows["leaf"]))
-                body, digest = packing.result()
-                before = head_of(first + len(made), reader.tree.root())
-                number, closes = first + len(made), len(made) + 1 == len(pieces)
-                version = KINDS[kind].version
-                frame = Frame(kind, version, number, rows.num_rows, root, digest, before, body.size, closes)
-                made.append(frame)
-                reader.tree.add(frame.digest())
-                parts += [frame.header(), body]
-            if made:
-                writer.append(parts)
-                reader.took(_placed(made, writer))
+            return commit(writer, self._reader, self._packer, groups, FRAME_ROWS)
         except BaseException:  # what is on disk is not known until it is read again
-            self.close()
-            self._reader = Reader(self.folder)
+            self._start_again()
             raise
-        return first
 
-
-def _pack(rows: pa.Table) -> tuple[pa.Buffer, bytes]:
-    """A frame's body and its SHA-256. Beside the caller, which makes the root meanwhile: both leave Python's lock."""
-    body = encode(rows)
-    return body, hashlib.sha256(body).digest()
-
-
-def _placed(frames: Sequence[Frame], writer: Writer) -> list[Frame]:
-    """The frames just written, with where they stand."""
-    offset = writer.end - sum(HEADER + frame.length for frame in frames)
-    placed = []
-    for frame in frames:
-        placed.append(frame._replace(segment=writer.segment, offset=offset))
-        offset = placed[-1].end
-    return placed
+    def _start_again(self) -> None:
+        """Give up the lock and forget what was read."""
+        kept = self._known
+        self.close()
+        self._reader, self._kept = Reader(self.folder), kept

@@ -130,6 +130,12 @@ def kind_of(name: str) -> Kind:
     return KINDS[name]
 
 
+def appendable(name: str) -> None:
+    """Raise StoreError where rows of a kind come in by another way than being appended."""
+    if kind_of(name).records or name == "redaction":
+        raise StoreError(f"{name} rows are not appended: use {'redact' if name == 'redaction' else 'ingest'}")
+
+
 def conform(name: str, rows: pa.Table) -> pa.Table:
     """`rows` as the journal keeps them: the kind's columns in its order and types, then a feed's own by name.
 

@@ -17,6 +17,7 @@ from truceline.errors import NotFoundError, StoreError
 from truceline.store.frames import HEADER, Frame, decode, scan
 from truceline.store.kinds import KINDS, kind_of
 from truceline.store.merkle import Tree
+from truceline.store.tail import TailReader, Waiting
 from truceline.store.writer import segment_path, segments
 
 #: Frames are joined up to this many rows a chunk: ten million rows are 77 chunks, not one a batch of arrival.
@@ -47,17 +48,19 @@ class Reader:
         self._schemas: dict[int, pa.Schema] = {}
         self._checked: set[int] = set()
         self._index: _Index | None = None
+        self._tail = TailReader(folder)
 
     # Frames
 
     def look(self) -> None:
-        """See what has been appended or rewritten since.
+        """See what has been appended or rewritten since, in the tail and then in frames: nothing falls between.
 
         Raises
         ------
         StoreError
             Naming segment, frame and what is wrong, when what is there cannot be read.
         """
+        self._tail.look()
         paths = segments(self.folder)
         for number, path in paths.items():
             with readable(path):
@@ -116,6 +119,34 @@ class Reader:
     def path(self, frame: Frame) -> Path:
         """The segment a frame lies in."""
         return segment_path(self.folder, frame.segment)
+
+    # The tail
+
+    @property
+    def torn(self) -> int | None:
+        """Where in the tail's file an entry begins that was cut short; None when none was."""
+        return self._tail.end if self._tail.size > self._tail.end else None
+
+    @property
+    def tail_bytes(self) -> int:
+        """How long the tail's file is."""
+        return self._tail.size
+
+    def waiting(self, kind: str | None = None) -> list[Waiting]:
+        """What was in the tail at the last look and is in no frame: of a kind, or all."""
+        return [part for part in self._tail.waiting(len(self.frames)) if kind in (None, part.kind)]
+
+    def unrolled(self, kind: str) -> list[pa.Table]:
+        """The rows of a kind that are in no frame, in the order in which they were appended."""
+        return [self._tail.rows(part) for part in self.waiting(kind)]
+
+    def unrolled_record(self, observation_id: bytes) -> tuple[pa.Table, int] | None:
+        """The rows and the row of an observation that is in no frame; None when there is none of that id."""
+        for rows in self.unrolled("observation"):
+            row = pc.index(rows["observation_id"], pa.scalar(observation_id, observation.ID)).as_py()
+            if row >= 0:
+                return rows, row
+        return None
 
     # Bodies
 
@@ -179,17 +210,24 @@ class Reader:
 
     def columns(self, kind: str) -> list[str]:
         """The columns of a kind: its schema's, then those that feeds have added, by name."""
+        return self._names(kind, self.of(kind), self.unrolled(kind))
+
+    def _names(self, kind: str, frames: Sequence[Frame], unrolled: Sequence[pa.Table]) -> list[str]:
         names = kind_of(kind).schema.names
-        own = {name for frame in self.of(kind) for name in self.schema(frame.number).names}
+        own = {name for frame in frames for name in self.schema(frame.number).names}
+        own.update(*(rows.column_names for rows in unrolled))
         return [*names, *sorted(own - set(names))]
 
     # Tables
 
     def table(self, kind: str, columns: Sequence[str] | None = None, coded: Collection[str] = ()) -> pa.Table:
         """All rows of a kind; see `Journal.table`."""
-        frames = self.of(kind)
-        names = self.columns(kind) if columns is None else list(columns)
-        joined = [self._joined(block, names, coded) for block in _blocks(frames)]
+        frames, unrolled = self.of(kind), self.unrolled(kind)
+        names = self._names(kind, frames, unrolled) if columns is None else list(columns)
+        joined = [self._joined([self.rows(f.number, names) for f in block], kind, coded) for block in _blocks(frames)]
+        if unrolled:
+            own = [rows.select([n for n in rows.column_names if n in names] or ["leaf"]) for rows in unrolled]
+            joined.append(self._joined(own, kind, coded))
         fields = self._fields(kind, names, coded, [block.schema for block in joined])
         longest = max((block.num_rows for block in joined), default=0)
         arrays = []
@@ -206,14 +244,12 @@ class Reader:
         whole = pa.Table.from_arrays(arrays, schema=pa.schema(fields))
         return whole.unify_dictionaries() if coded else whole
 
-    def _joined(self, frames: Sequence[Frame], names: Sequence[str], coded: Collection[str]) -> pa.Table:
+    def _joined(self, parts: Sequence[pa.Table], kind: str, coded: Collection[str]) -> pa.Table:
         """The rows of some frames in one piece."""
-        parts = [self.rows(frame.number, names) for frame in frames]
         try:
             block = pa.concat_tables(parts, promote_options="permissive").combine_chunks()
         except pa.ArrowException as error:
-            frame = frames[0]
-            raise StoreError(f"{self.path(frame)}: {frame.kind} frames do not fit together: {error}") from error
+            raise StoreError(f"{self.folder}: {kind} frames do not fit together: {error}") from error
         for name in coded:
             if name in block.column_names:
                 at = block.column_names.index(name)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from truceline.errors import StoreError
 from truceline.store.durable import sync_folder
@@ -104,6 +105,20 @@ def without(rows: pa.Table, row: int, keep: Collection[str] = ()) -> pa.Table:
             values = values.take(blank)
         columns.append(values)
     return pa.Table.from_arrays(columns, schema=rows.schema)
+
+
+def without_redacted(reader: Reader, refused: pa.Table) -> pa.Table:
+    """Rejections as they are journalled: what was redacted does not come back when its file is read again."""
+    if not refused.num_rows or not reader.of("redaction"):
+        return refused
+    done = reader.table("redaction", ["record_leaf"])["record_leaf"].combine_chunks()
+    again = pc.is_in(refused["leaf"], value_set=done)
+    for name, instead in (("raw", None), ("value", None), ("reason", "redacted")):
+        if name in refused.column_names:
+            at = refused.schema.get_field_index(name)
+            column = pc.if_else(again, pa.scalar(instead, refused.schema.field(name).type), refused[name])
+            refused = refused.set_column(at, refused.schema.field(name), column)
+    return refused
 
 
 def finish(reader: Reader) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from truceline import observation
 from truceline.errors import StoreError
@@ -15,16 +16,21 @@ from truceline.store.canonical import row_leaf
 from truceline.store.frames import HEADER, Frame, decode, head_of, next_frame, scan
 from truceline.store.kinds import KINDS
 from truceline.store.reading import leaf_bytes, leaf_pairs
+from truceline.store.tail import TailReader
 from truceline.store.writer import segments
 
 
 def verify(folder: Path) -> list[str]:
     """What is wrong with the journal in `folder`, as sentences; see `Journal.verify`."""
     try:
-        paths = segments(folder)
-        problems, frames = _frames(paths)
+        tail = TailReader(folder)
+        tail.look()  # before the frames: what is rolled meanwhile is found in them
+        problems, frames = _frames(segments(folder))
+        if tail.size > tail.end:
+            torn = f"the last {tail.size - tail.end} bytes are no whole entry: a write is under way or was cut short"
+            problems.append(f"{tail.path}: {torn}")
         redactions = _redactions(frames)
-        return problems + redactions.problems + _Contents(redactions).check(frames)
+        return problems + redactions.problems + _Contents(redactions).check(frames, tail)
     except StoreError as error:
         return [str(error)]
     except OSError as error:
@@ -97,14 +103,21 @@ class _Contents:
         self._known = IdSet()
         self._problems: list[str] = []
 
-    def check(self, frames: Sequence[_Placed]) -> list[str]:
-        """What is wrong in them."""
+    def check(self, frames: Sequence[_Placed], tail: TailReader) -> list[str]:
+        """What is wrong in them, and in what waits in the tail."""
         for path, frame in frames:
             where = f"{path}: frame {frame.number} ({frame.kind})"
             self._follows(where, frame)
             body = _body(path, frame)
             if self._in_order(where, frame, hashlib.sha256(body).digest()):
                 self._unpacked(where, frame, body)
+        number = frames[-1][1].number + 1 if frames else 0
+        for place, part in enumerate(tail.waiting(number)):
+            where = f"{tail.path}: part {place} ({part.kind})"
+            rows = tail.rows(part)
+            if rows.num_rows != part.rows:
+                self._say(where, "its rows are not as many as it says")
+            self._rows(where, part.kind, rows)
         return self._problems
 
     def _say(self, where: str, what: str) -> None:
@@ -138,15 +151,19 @@ class _Contents:
         leaves = leaf_bytes(rows["leaf"])
         if rows.num_rows != frame.rows or merkle.root(leaves) != frame.root:
             self._say(where, "its rows do not give the number and the root in its header")
-        if frame.kind in ("observation", "duplicate"):
+        self._rows(where, frame.kind, rows)
+
+    def _rows(self, where: str, kind: str, rows: pa.Table) -> None:
+        """Check ids and leaves."""
+        if kind in ("observation", "duplicate"):
             ids = observation.ids(rows["observation_id"])
             if (ids != leaf_pairs(rows["leaf"])).any():
                 self._say(where, "an id is not the beginning of its leaf")
-            right = self._known.contains(ids) if frame.kind == "duplicate" else self._known.add(ids)
+            right = self._known.contains(ids) if kind == "duplicate" else self._known.add(ids)
             for row in np.flatnonzero(~right)[:1]:
-                what = "points at no observation" if frame.kind == "duplicate" else "is there a second time"
+                what = "points at no observation" if kind == "duplicate" else "is there a second time"
                 self._say(where, f"row {row}: {rows['observation_id'][int(row)].as_py().hex()} {what}")
-        elif not kind.records:
+        elif not KINDS[kind].records:
             for row, (each, leaf) in enumerate(zip(rows.to_pylist(), rows["leaf"].to_pylist(), strict=True)):
                 if row_leaf(each) != leaf:
                     self._say(where, f"row {row}: its leaf is not that of what it says")
