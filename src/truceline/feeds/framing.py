@@ -1,0 +1,446 @@
+"""Streams to whole records: what comes over a socket, in datagrams, as messages or from a growing file, cut so that
+each payload is one that the feed reads as a file of its own.
+
+    ais        lines; the parts of a message are kept together; a sentence without any time gets a tag block with the
+               time of receipt before it, as receivers do: \\c:1931076000*5B\\!AIVDM,...
+    adsb       lines of Mode S frames (AVR, port 30002 of dump1090), the time of receipt before those without one
+    cot        events, by their tags
+    asterix    data blocks, by their length; as a capture with the time of receipt, which gives the time of day its day
+    firms, table (CSV)      lines behind a header, which is said once at the beginning
+    table (format = "geojson")   features, or plain objects, which are taken for the properties of a feature
+
+A record that is cut off is given as it is, to be rejected; what a feed could not even begin to read is given apart.
+"""
+
+import re
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from truceline.errors import MissionError
+from truceline.feeds import cot_file, options
+from truceline.feeds.asterix_layout import layout
+from truceline.feeds.features import format_of
+from truceline.kernels import modes
+from truceline.mission import Source
+
+#: A line of NMEA has 82 characters, with tag block some 250; a row or a feature some KB.
+LONGEST_LINE = 1 << 16
+LONGEST_ROW = 1 << 20
+
+
+class Taken(NamedTuple):
+    """Whole records, and what is none, with the reason."""
+
+    records: list[bytes]
+    unreadable: list[tuple[bytes, str]]
+
+
+class Framing(Protocol):
+    """One stream."""
+
+    #: What one record lacks all lack (a header without a column): the stream ends with the first refusal.
+    alike: bool
+    #: Each record is a payload of its own.
+    single: bool
+
+    @property
+    def waiting(self) -> int:
+        """Bytes of a record that has begun and not ended; also of parts of a message that wait for others."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether the stream can no longer be followed, or a record was longer than it may be."""
+
+    def push(self, data: bytes, at_s: float) -> None:
+        """More of the stream, received at `at_s`, seconds since 1970."""
+
+    def unit(self, data: bytes, at_s: float) -> None:
+        """A datagram or message: whole records, though perhaps one of several parts."""
+
+    def take(self, at_s: float, ended: bool = False) -> Taken:
+        """What is whole by now; `ended`: and what is left, as it is."""
+
+    def payload(self, records: Sequence[bytes]) -> bytes:
+        """Records as the feed reads them."""
+
+
+Make = Callable[[], Framing]
+
+
+class Lines:
+    """Bytes cut at line ends; blank lines are none."""
+
+    alike = single = False
+    longest = LONGEST_LINE
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._lines: list[tuple[bytes, float]] = []
+        self._lost = False
+
+    @property
+    def waiting(self) -> int:
+        return len(self._rest)
+
+    @property
+    def lost(self) -> bool:
+        return self._lost
+
+    def push(self, data: bytes, at_s: float) -> None:
+        *lines, self._rest = re.split(rb"[\r\n]+", self._rest + data)
+        self._lines += [(line, at_s) for line in lines if line.strip()]
+        if len(self._rest) > self.longest:
+            self._lost = True
+
+    def unit(self, data: bytes, at_s: float) -> None:
+        self.push(data + b"\n", at_s)
+
+    def lines(self, at_s: float, ended: bool) -> list[tuple[bytes, float]]:
+        """The lines that are whole, each with its time of receipt."""
+        if (ended or self._lost) and self._rest.strip():
+            self._lines.append((self._rest, at_s))
+            self._rest = b""
+        found, self._lines = self._lines, []
+        return found
+
+
+class Frames:
+    """Lines of Mode S frames."""
+
+    alike = single = False
+
+    def __init__(self) -> None:
+        self._cut = Lines()
+
+    @property
+    def waiting(self) -> int:
+        return self._cut.waiting
+
+    @property
+    def lost(self) -> bool:
+        return self._cut.lost
+
+    def push(self, data: bytes, at_s: float) -> None:
+        self._cut.push(data, at_s)
+
+    def unit(self, data: bytes, at_s: float) -> None:
+        self._cut.unit(data, at_s)
+
+    def take(self, at_s: float, ended: bool = False) -> Taken:
+        lines = self._cut.lines(at_s, ended)
+        if not lines:
+            return Taken([], [])
+        data, starts, ends = laid_out([line for line, _ in lines])
+        _, _, times, _, wrong = modes.frames(data, starts, ends)
+        records, unreadable = [], []
+        for (line, at), time_us, fault in zip(lines, times.tolist(), wrong.tolist(), strict=True):
+            if fault:
+                unreadable.append((line, "holds no Mode S frame: 14 or 28 hexadecimal digits"))
+            else:
+                records.append(line if time_us != modes.NONE else b"%.3f,%s" % (at, line))
+        return Taken(records, unreadable)
+
+    def payload(self, records: Sequence[bytes]) -> bytes:
+        return b"\n".join(records) + b"\n"
+
+
+class Events:
+    """Cursor on Target."""
+
+    alike = single = False
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._units = self._lost = False
+
+    @property
+    def waiting(self) -> int:
+        return len(self._data.strip())
+
+    @property
+    def lost(self) -> bool:
+        return self._lost
+
+    def push(self, data: bytes, at_s: float) -> None:
+        self._data += data
+
+    def unit(self, data: bytes, at_s: float) -> None:
+        # A line end apart, so that a broken one does not run into the next.
+        self._data += data + b"\n"
+        self._units = True
+
+    def take(self, at_s: float, ended: bool = False) -> Taken:
+        records: list[bytes] = []
+        unreadable: list[tuple[bytes, str]] = []
+        while True:
+            found, at = cot_file.cut(self._data, 0, ended or self._units)
+            self._data = self._data[at:]
+            if not found:
+                return Taken(records, unreadable)
+            for raw, fault in found:
+                self._lost = self._lost or len(raw) >= cot_file.LONGEST_EVENT
+                if fault is None or raw.startswith(b"<event"):
+                    records.append(raw)
+                elif raw[:1] == b"\xbf":
+                    unreadable.append((raw, "is TAK protocol version 1 (protobuf), which is not read: send XML"))
+                else:
+                    unreadable.append((raw, fault.reason))
+
+    def payload(self, records: Sequence[bytes]) -> bytes:
+        return b"\n".join(records) + b"\n"
+
+
+#: A capture of raw IP packets with microseconds (pcap, little-endian, link type 101).
+_CAPTURE = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 0xFFFF, 101)
+_LONGEST_DATAGRAM = 65_507
+
+
+class Blocks:
+    """ASTERIX data blocks, to packets of a capture: nothing is said of addresses and ports."""
+
+    alike = single = False
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._packets: list[bytes] = []
+        self._unreadable: list[tuple[bytes, str]] = []
+        self._known = layout().known
+        self._lost = False
+
+    @property
+    def waiting(self) -> int:
+        return len(self._data)
+
+    @property
+    def lost(self) -> bool:
+        return self._lost
+
+    def push(self, data: bytes, at_s: float) -> None:
+        self._data += data
+        begin = 0
+        while len(self._data) - begin >= 3:
+            length = int.from_bytes(self._data[begin + 1 : begin + 3], "big")
+            if not self._known[self._data[begin]] or length < 4:
+                self._lost = True  # where the next block begins is not known any more
+                break
+            if len(self._data) - begin < length:
+                break
+            self.unit(self._data[begin : begin + length], at_s)
+            begin += length
+        self._data = self._data[begin:]
+
+    def unit(self, data: bytes, at_s: float) -> None:
+        if len(data) > _LONGEST_DATAGRAM:
+            self._unreadable.append((data, f"is a block of more than {_LONGEST_DATAGRAM} bytes"))
+            return
+        size = 28 + len(data)
+        packet = struct.pack(">BBHHHBBHII", 0x45, 0, size, 0, 0x4000, 64, 17, 0, 0, 0)
+        packet += struct.pack(">HHHH", 0, 0, 8 + len(data), 0) + data
+        whole_s = int(at_s)
+        self._packets.append(struct.pack("<IIII", whole_s, int((at_s - whole_s) * 1e6), size, size) + packet)
+
+    def take(self, at_s: float, ended: bool = False) -> Taken:
+        while (ended or self._lost) and self._data:
+            self.unit(self._data[:_LONGEST_DATAGRAM], at_s)
+            self._data = self._data[_LONGEST_DATAGRAM:]
+        found, self._packets = self._packets, []
+        unreadable, self._unreadable = self._unreadable, []
+        return Taken(found, unreadable)
+
+    def payload(self, records: Sequence[bytes]) -> bytes:
+        return _CAPTURE + b"".join(records)
+
+
+class Rows:
+    """Lines behind a header; `quoted`: a record may go on over line ends inside quotes."""
+
+    single = False
+    alike = True
+
+    def __init__(self, quoted: bool = False) -> None:
+        self.header: bytes | None = None
+        self._quoted = quoted
+        self._cut = Lines()
+        self._cut.longest = LONGEST_ROW
+        self._open = b""
+
+    @property
+    def waiting(self) -> int:
+        return self._cut.waiting + len(self._open)
+
+    @property
+    def lost(self) -> bool:
+        return self._cut.lost
+
+    def push(self, data: bytes, at_s: float) -> None:
+        self._cut.push(data, at_s)
+
+    def unit(self, data: bytes, at_s: float) -> None:
+        self._cut.unit(data, at_s)
+
+    def take(self, at_s: float, ended: bool = False) -> Taken:
+        lines = [line for line, _ in self._cut.lines(at_s, ended)]
+        if self.header is None and lines:
+            self.header, lines = lines[0], lines[1:]
+        if not self._quoted:
+            return Taken(lines, [])
+        records = []
+        for line in lines:
+            self._open = self._open + b"\n" + line if self._open else line
+            # A quote that is never closed costs what came until here; the feed says so.
+            if self._open.count(b'"') % 2 == 0 or len(self._open) > LONGEST_ROW:
+                records.append(self._open)
+                self._open = b""
+        if ended and self._open:
+            records.append(self._open)
+            self._open = b""
+        return Taken(records, [])
+
+    def payload(self, records: Sequence[bytes]) -> bytes:
+        return b"\n".join([self.header or b"", *records]) + b"\n"
+
+
+class _Document(msgspec.Struct):
+    type: Any = None
+    features: list[msgspec.Raw] | None = None
+
+
+_document = msgspec.json.Decoder(_Document).decode
+_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class Features:
+    """JSON, one document a line or message: a feature, a collection of them, an object, or an array of these."""
+
+    alike = single = False
+
+    def __init__(self) -> None:
+        self._cut = Lines()
+        self._cut.longest = LONGEST_ROW
+        self._messages: list[bytes] = []
+
+    @property
+    def waiting(self) -> int:
+        return self._cut.waiting
+
+    @property
+    def lost(self) -> bool:
+        return self._cut.lost
+
+    def push(self, data: bytes, at_s: float) -> None:
+        self._cut.push(data, at_s)
+
+    def unit(self, data: bytes, at_s: float) -> None:
+        self._messages.append(data)
+
+    def take(self, at_s: float, ended: bool = False) -> Taken:
+        messages, self._messages = self._messages, []
+        records: list[bytes] = []
+        unreadable: list[tuple[bytes, str]] = []
+        for raw in messages + [line for line, _ in self._cut.lines(at_s, ended)]:
+            try:
+                records += _features(raw.strip())
+            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+                unreadable.append((raw, f"is no JSON object: {error}"))
+        return Taken(records, unreadable)
+
+    def payload(self, records: Sequence[bytes]) -> bytes:
+        return b'{"type":"FeatureCollection","features":[' + b",\n".join(records) + b"]}"
+
+
+def _features(raw: bytes) -> list[bytes]:
+    if raw[:1] == b"[":
+        return [feature for one in _array(raw) for feature in _features(bytes(one).strip())]
+    document = _document(raw)
+    if document.type == "FeatureCollection" and document.features is not None:
+        return [bytes(one) for one in document.features]
+    msgspec.json.decode(raw, type=dict)  # whole, and nothing behind it
+    return [raw if document.type == "Feature" else b'{"type":"Feature","geometry":null,"properties":' + raw + b"}"]
+
+
+class Whole:
+    """Each message is a file of its own."""
+
+    alike = False
+    single = True
+    waiting = 0
+    lost = False
+
+    def __init__(self) -> None:
+        self._messages: list[bytes] = []
+
+    def push(self, data: bytes, at_s: float) -> None:
+        raise NotImplementedError("a stream has no end that would make a file of it")
+
+    def unit(self, data: bytes, at_s: float) -> None:
+        if data.strip():
+            self._messages.append(data)
+
+    def take(self, at_s: float, ended: bool = False) -> Taken:
+        found, self._messages = self._messages, []
+        return Taken(found, [])
+
+    def payload(self, records: Sequence[bytes]) -> bytes:
+        return b"".join(records)
+
+
+def laid_out(lines: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Lines as kernels take them: bytes, begins, ends."""
+    sizes = np.array([len(line) for line in lines], np.int64)
+    ends = np.cumsum(sizes + 1) - 1
+    return np.frombuffer(b"\n".join(lines) + b"\n", np.uint8), ends - sizes, ends
+
+
+def of_stream(source: Source, key: str) -> Make:
+    """How a stream of bytes (TCP) of this source is cut.
+
+    Raises
+    ------
+    MissionError
+        When its feed's format cannot be: naming the source, the key and what to do instead.
+    """
+    from truceline.feeds.framing_nmea import Sentences
+
+    if source.feed == "table" and _format(source) == "parquet":
+        raise options.fail(source, key, "Parquet files have no beginning in a stream: watch a folder of them instead")
+    if source.feed == "adsb":
+        _needs_reference(source, key)
+    ways: dict[str, Make] = {"ais": Sentences, "adsb": Frames, "cot": Events, "asterix": Blocks, "firms": Rows}
+    ways["table"] = Features if _format(source) == "geojson" else Rows
+    return ways[source.feed]
+
+
+def of_messages(source: Source, key: str) -> Make:
+    """How datagrams and messages of this source are cut.
+
+    Raises
+    ------
+    MissionError
+        As `of_stream`.
+    """
+    if source.feed == "firms" or (source.feed == "table" and _format(source) != "geojson"):
+        return Whole
+    return of_stream(source, key)
+
+
+def _format(source: Source) -> str:
+    given = source.options.get("format")
+    return given if isinstance(given, str) else format_of("")
+
+
+def _needs_reference(source: Source, key: str) -> None:
+    if "reference" not in source.options:
+        raise MissionError(
+            f"source {source.id!r}: {key}: frames that come one by one need the receiver's place, to tell where "
+            "aircraft are: give options.reference = [lon, lat]"
+        )
+
+
+def is_sentences(head: bytes) -> bool:
+    """Whether a file that begins so holds AIS sentences, not a table."""
+    return re.search(rb"![A-Za-z0-9]{2}VD[MO],", head) is not None
