@@ -23,6 +23,7 @@ from truceline.pipeline import BOOK, settle
 from truceline.release import Principal
 from truceline.serve.alerts import Alerts
 from truceline.serve.app import application
+from truceline.serve.guard import Limits
 from truceline.serve.service import Changes, Message, Receipt, Service, Snapshot
 from truceline.store import Book, Edition, Journal
 
@@ -161,4 +162,5 @@ def a_service(folder: Path) -> Service:
 def client(service: Service, principal: Principal = OFFICER) -> TestClient:
     """Asks as `principal`; errors of the server are answers, not exceptions."""
     service.principal_of = lambda _: principal
-    return TestClient(application(service), raise_server_exceptions=False)
+    freely = Limits(requests_per_s=1e6, burst=1e6, streams=10_000)
+    return TestClient(application(service, freely), raise_server_exceptions=False)
