@@ -42,15 +42,20 @@ def commands() -> str:
 
     pages = ["# Commands\n\nGenerated from the code: `make docs`.\n"]
     names = sorted(name for name in cli.app if not name.startswith("-"))
+    names = [full for name in names for full in (name, *(f"{name} {part}" for part in _parts(name)))]
     for name in ["", *names]:
         text = io.StringIO()
         with contextlib.redirect_stdout(text):
             from rich.console import Console
 
-            cli.app.help_print([name] if name else [], console=Console(file=text, width=100, no_color=True))
+            cli.app.help_print(name.split(), console=Console(file=text, width=100, no_color=True))
         shown = "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
         pages.append(f"## truceline {name}\n\n```\n{shown}\n```\n".replace("## truceline \n", "## truceline\n"))
     return "\n".join(pages)
+
+
+def _parts(name: str) -> list[str]:
+    return sorted(part for part in cli.app[name] if not part.startswith("-"))
 
 
 def tables() -> str:

@@ -3,25 +3,22 @@
 Everything heavy is imported inside the command that needs it, so that `--help` answers at once.
 """
 
-import json
 import os
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError
 
-from truceline import __version__, startup
+from truceline import __version__, accounts_cli, startup
+from truceline.command import DONE, FOUND, PARTLY, WRONG, Json, Mission, builtins, examples, now, out
 from truceline.errors import TrucelineError
 from truceline.progress import progress
 
 if TYPE_CHECKING:
     from truceline.intake import Ingested
-
-#: What scripts may rely on.
-DONE, FOUND, WRONG, PARTLY = 0, 1, 2, 3
 
 EXIT_CODES = """Exit codes: 0 done; 1 --check, fires, rebuild or verify found something; 2 the command or a file is
 wrong, nothing was done; 3 done in part (a source could not be read; the rest was)."""
@@ -33,9 +30,8 @@ app = App(
     help_epilogue=EXIT_CODES,
     help_format="markdown",
 )
+app.command(accounts_cli.app)
 
-Mission = Annotated[Path, Parameter(help="The mission's folder, with mission.toml in it.")]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of text.")]
 Table = Literal[
     "observations",
     "duplicates",
@@ -52,16 +48,6 @@ Table = Literal[
     "line",
     "zones",
 ]
-
-
-def examples(*lines: str) -> str:
-    """The two working examples that end every help page."""
-    return "Examples:\n\n" + "\n".join(f"    {line}" for line in lines)
-
-
-def now() -> datetime:
-    """The clock."""
-    return datetime.now(UTC)
 
 
 @app.command(
@@ -336,18 +322,6 @@ def demo(folder: Annotated[Path, Parameter(help="Where to put the example missio
 def formats(pdf: bool) -> tuple[str, ...]:
     """What a report is written as."""
     return ("html", "csv", "geojson", "json", *(["pdf"] if pdf else []))
-
-
-def builtins(value: Any) -> Any:
-    """A struct as JSON has it."""
-    from msgspec import to_builtins
-
-    return to_builtins(value)
-
-
-def out(value: Any) -> None:
-    """One JSON document on standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
 def aware(time: datetime | None) -> datetime | None:
