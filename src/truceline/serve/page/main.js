@@ -46,7 +46,8 @@ function panel() {
     VIEWS.find((one) => one.name === view) ||
     VIEWS[0];
 
-  function show(values) {
+  function show(values, changed = new Set()) {
+    if (changed.has("session")) shown = null; // another reader: every view anew
     const view = chosen(values);
     if (view !== shown) {
       unmount();

@@ -99,9 +99,11 @@ export function number(value, digits = 0) {
 /** A probability with two decimals; never 0 or 1, as nothing here is that certain. */
 export function share(p) {
   if (p === null || p === undefined) return "—";
-  const said = (value) => new Intl.NumberFormat(language, { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(value);
-  if (p < 0.005) return `<${said(0.01)}`;
-  return p >= 0.995 ? `>${said(0.99)}` : said(p);
+  const said = new Intl.NumberFormat(language, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  if (p < 0.005) return `<${said.format(0.01)}`;
+  if (p >= 0.995) return `>${said.format(0.99)}`;
+  // what float32 added is taken off, and the rest rounded as the sentences round it
+  return said.format(Number(Number(p.toPrecision(6)).toFixed(2)));
 }
 
 const shapes = {

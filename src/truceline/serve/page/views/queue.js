@@ -1,0 +1,188 @@
+// The queue of findings by urgency: what waits for a person, the gravest first.
+
+import { el, fill } from "../dom.js";
+import { t } from "../text.js";
+import { actOnAll, listed } from "./doing.js";
+import { filterForm } from "./filters.js";
+import { keys } from "./keys.js";
+import { known, may } from "./may.js";
+import { connection, empty, failed, heading, loading, scope } from "./parts.js";
+import { line } from "./row.js";
+import { say } from "./say.js";
+import { bounds, passes, rows as rowsOf, turn, urgent } from "./urgency.js";
+
+export const name = "queue";
+export const title = "queue.title";
+
+/** Rows at once: what a tablet scrolls without effort; the rest is a page away. */
+const PAGE = 50;
+// Where somebody was, for when they come back from a finding.
+const kept = { page: 0, chosen: new Set(), key: "", filters: "" };
+
+export function mount(element, state, api) {
+  let cases = [];
+  let all = [];
+  let shown = [];
+  let trouble = null;
+  const session = state.get().session;
+  const triage = may(session, "triage");
+  const me = known(session) ? session.name : null;
+  const form = filterForm(state, () => bounds(state.get().map, document.getElementById("map")));
+  const list = el("ol", { class: "rows", data: { arrows: "" } });
+  const count = el("span", { class: "count", "aria-live": "polite" });
+  const above = el("div", {});
+  const bulk = el("div", { class: "bulk", role: "group", "aria-label": t("bulk.title") });
+  const pages = el("nav", { class: "pages", "aria-label": t("queue.pages") });
+  fill(
+    element,
+    heading(t("queue.title"), count),
+    above,
+    form.element,
+    el("details", { class: "order" }, el("summary", {}, t("queue.order")), el("p", {}, t("queue.order.rule"))),
+    bulk,
+    list,
+    pages,
+  );
+
+  function work() {
+    const values = state.get();
+    all = rowsOf(values.picture.findings.values(), values.picture.incidents, cases);
+    form.refresh(all, values, me);
+    const filters = JSON.stringify(values.filters);
+    if (filters !== kept.filters) Object.assign(kept, { filters, page: 0 });
+    shown = all.filter((row) => passes(row, values.filters, me)).sort(urgent);
+    show();
+  }
+
+  function show() {
+    const values = state.get();
+    fill(above, connection(values), scope(session));
+    const waiting = shown.filter((row) => turn(row) === 0).length;
+    fill(count, t("queue.count", { n: shown.length }), session?.label === "mission" ? `, ${t("queue.waiting", { n: waiting })}` : "");
+    const last = Math.max(0, Math.ceil(shown.length / PAGE) - 1);
+    kept.page = Math.min(kept.page, last);
+    const held = list.contains(document.activeElement) ? document.activeElement.closest("li") : null;
+    const within = held && document.activeElement.matches("input") ? "input" : "a";
+    const now = (values.picture.at ?? new Date()).getTime();
+    const part = shown.slice(kept.page * PAGE, (kept.page + 1) * PAGE);
+    fill(list, part.map((row) => line(row, { values, href: href(row), chosen: kept.chosen.has(row.key), choose: triage ? choose : null, now })));
+    list.start = kept.page * PAGE + 1;
+    if (held) list.querySelector(`[data-key="${CSS.escape(kept.key)}"]`)?.closest("li").querySelector(within)?.focus();
+    if (!part.length) fill(list, el("li", { class: "none" }, nothing(values)));
+    fill(pages, last > 0 && pager(last));
+    showBulk();
+  }
+
+  function nothing(values) {
+    if (trouble) return failed(trouble, fetchCases, session);
+    if (values.picture.revision === null) return values.connection === "offline" ? empty(t("state.unreachable")) : loading();
+    if (all.length) return empty(t("queue.none_match"), t("queue.none_match.do"));
+    return empty(t("queue.none"), t("queue.none.do"));
+  }
+
+  const href = (row) => `#${name}/finding/${row.id}${location.hash.includes("?") ? `?${location.hash.split("?")[1]}` : ""}`;
+
+  function pager(last) {
+    const go = (page) => () => {
+      Object.assign(kept, { page, key: "" });
+      show();
+      list.querySelector("a")?.focus();
+    };
+    return [
+      el("button", { type: "button", disabled: kept.page === 0, on: { click: go(kept.page - 1) } }, t("queue.before")),
+      el("span", {}, t("queue.page", { page: kept.page + 1, of: last + 1 })),
+      el("button", { type: "button", disabled: kept.page === last, on: { click: go(kept.page + 1) } }, t("queue.after")),
+    ];
+  }
+
+  function choose(row, on) {
+    if (on) kept.chosen.add(row.key);
+    else kept.chosen.delete(row.key);
+    kept.key = row.key;
+    list.querySelector(`[data-key="${CSS.escape(row.key)}"]`)?.closest("li").classList.toggle("chosen", on);
+    showBulk();
+  }
+
+  function showBulk() {
+    const rows = chosenRows();
+    bulk.hidden = !rows.length;
+    if (!rows.length) return void fill(bulk);
+    const button = (text, what, fields) => el("button", { type: "button", on: { click: () => doAll(rows, what, fields) } }, text);
+    fill(
+      bulk,
+      el("span", {}, t("bulk.chosen", { n: rows.length })),
+      button(t("action.triage"), "triage"),
+      button(t("action.assign_me"), "assign", { assignee: me }),
+      button(t("action.investigate"), "investigate"),
+      el("button", { type: "button", class: "quiet", on: { click: () => (kept.chosen.clear(), show()) } }, t("bulk.clear")),
+    );
+  }
+
+  const chosenRows = () => all.filter((row) => kept.chosen.has(row.key));
+
+  async function doAll(rows, what, fields) {
+    // a finding that has no case yet is named itself: the service opens one
+    const ids = rows.map((row) => row.case?.id ?? row.id);
+    try {
+      const { done, refused } = await actOnAll(api, ids, what, fields);
+      say([t("bulk.done", { n: done }), refused.length ? t("bulk.refused", { n: refused.length, why: refused[0] }) : ""].join(" "), refused.length > 0);
+      fill(above, connection(state.get()), refused.length > 0 && el("p", { class: "state", role: "alert" }, t("bulk.refused", { n: refused.length, why: refused[0] })));
+      kept.chosen.clear();
+      await fetchCases();
+    } catch (error) {
+      fill(above, failed(error, () => doAll(rows, what, fields), session));
+    }
+  }
+
+  async function fetchCases() {
+    if (!known(session)) return;
+    try {
+      cases = listed(await api.get("/api/cases", { limit: 10_000 }), "cases");
+      trouble = null;
+    } catch (error) {
+      // the findings are there all the same; only who works on them is not known
+      if (error.status !== 403 && error.status !== 401) trouble = error;
+    }
+    work();
+  }
+
+  /** Put the focus `by` rows on, over the border of pages too. */
+  function move(by) {
+    const links = [...list.querySelectorAll("a.open")];
+    let at = links.findIndex((link) => link.dataset.key === kept.key);
+    at = at < 0 ? (by > 0 ? 0 : links.length - 1) : at + by;
+    if (at < 0 || at >= links.length) {
+      const page = kept.page + (at < 0 ? -1 : 1);
+      if (page < 0 || page * PAGE >= shown.length) return;
+      kept.page = page;
+      kept.key = "";
+      show();
+      at = at < 0 ? PAGE - 1 : 0;
+    }
+    list.querySelectorAll("a.open")[at]?.focus();
+  }
+
+  const current = () => shown.find((row) => row.key === kept.key);
+  const onCurrent = (doing) => () => void (current() && doing(current()));
+  const act = (what, fields) => (triage ? onCurrent((row) => doAll(kept.chosen.size ? chosenRows() : [row], what, fields)) : () => {});
+  list.addEventListener("focusin", (event) => {
+    const link = event.target.closest("li")?.querySelector("a.open");
+    if (link) kept.key = link.dataset.key;
+  });
+
+  const stops = [
+    keys({
+      j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1),
+      x: onCurrent((row) => triage && (choose(row, !kept.chosen.has(row.key)), show())),
+      t: act("triage"), a: act("assign", { assignee: me }),
+      v: onCurrent((row) => may(session, "verify") && (sessionStorage.setItem("truceline.then", "verdict"), (location.hash = href(row)))),
+      "/": () => form.words.focus(),
+    }), // prettier-ignore
+    state.on(["picture", "filters", "mission", "connection"], work),
+    api.on?.("case", fetchCases) ?? (() => {}),
+  ];
+  work();
+  fetchCases();
+  if (kept.key) list.querySelector(`[data-key="${CSS.escape(kept.key)}"]`)?.focus();
+  return () => stops.forEach((stop) => stop());
+}
