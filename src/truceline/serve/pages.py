@@ -1,7 +1,7 @@
 """The page: its own modules, those of others that the build brought in, the map underneath.
 
 Everything is read and compressed once, and is asked for again by its hash (ETag), so that a new version is seen at
-once and an old one costs a line. Nothing the page loads comes from another address, and its policy says so.
+once and an old one costs a line. Nothing the page loads comes from another address (`guard.CSP`).
 """
 
 import asyncio
@@ -27,22 +27,6 @@ router = APIRouter()
 
 PAGE = Path(str(files("truceline") / "serve" / "page"))
 VENDOR = Path(str(files("truceline") / "assets" / "page"))
-
-#: Scripts, styles, pictures, connections: from here and nowhere else; no inline script or style.
-POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data: blob:",
-        "connect-src 'self'",
-        "worker-src 'self'",
-        "object-src 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
-)
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -106,6 +90,8 @@ async def mission(asking: Open, service: Running) -> dict[str, Any]:
     if not may(asking, "see") or (asking.via == "anonymous" and not told.serve.public):
         return open_to_all
     agreement = await asyncio.to_thread(told.load_agreement, service.folder)
+    if asking.label == "mission":  # where a source would have seen something: shown while it is silent
+        open_to_all["sources"] = [{"id": one.id, "bounds": one.options.get("bounds")} for one in told.source]
     return open_to_all | {
         "centre": [told.centre.lon, told.centre.lat],
         "radius_km": told.radius_km,
@@ -122,9 +108,6 @@ def _answer(request: Request, asset: Asset) -> Response:
         "etag": asset.etag,
         "cache-control": "no-cache",  # keep it, but ask whether it is still so
         "vary": "accept-encoding",
-        "content-security-policy": POLICY,
-        "x-content-type-options": "nosniff",
-        "referrer-policy": "no-referrer",
     }
     if asset.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
