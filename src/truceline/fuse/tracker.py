@@ -60,6 +60,7 @@ class Snapshot(NamedTuple):
     covariance: Floats  # (n, 10) as in kernels.motion
     alt_m: Floats
     p_manoeuvre: Floats
+    seen_s: Floats  # when it was detected last
 
 
 class Tracker:
@@ -179,20 +180,19 @@ class Tracker:
             least = min(least, int(segment.serials[:, 0].min()))
         return self._settling.taken(least, following)
 
-    def snapshot(self, at_s: float | None = None) -> Snapshot:
-        """The confirmed tracks, expected at a moment: by default that of the newest row worked."""
+    def snapshot(self, at_s: float | None = None, as_seen: bool = False) -> Snapshot:
+        """The confirmed tracks, expected at a moment (by default the newest row's), or each as it was last seen."""
         live = self._live
         if at_s is None:
             at_s = self._segments[-1].newest_s if self._segments else self._settling.newest_s
         n = int(live.counts[t.LIVE])
-        out, keys = np.empty((n, 16)), np.empty((n, 6), np.int64)
+        out, keys = np.empty((n, 17)), np.empty((n, 6), np.int64)
         n = sweep.seen_at(
-            live, at_s, self._parameters, self._sensors, float(np.log(GONE_SHOWN)), *self._room, out, keys
+            live, at_s, self._parameters, self._sensors, float(np.log(GONE_SHOWN)), as_seen, *self._room, out, keys
         )
         out, keys = out[:n], keys[:n]
-        return Snapshot(
-            at_s, keys[:, 0], keys[:, 1:3], keys[:, 3], keys[:, 4], out[:, :4], out[:, 4:14], out[:, 14], out[:, 15]
-        )
+        marks = (keys[:, 0], keys[:, 1:3], keys[:, 3], keys[:, 4])
+        return Snapshot(at_s, *marks, out[:, :4], out[:, 4:14], *out[:, 14:].T)
 
     def state(self) -> bytes:
         """Everything, to go on from with `restore`: what comes after is the same to the last bit."""

@@ -54,7 +54,8 @@ def _sweep(live, at, parameters, sensors, settings, events):  # type: ignore[no-
         if live.keys[slot, t.HITS] == 1:
             least = settings[t.GONE_FIRST_LOG]
         missed = silence(live.states, live.keys, slot, at, parameters, sensors, True)
-        live.states[slot, mo.MISSED] = missed
+        if live.states[slot, mo.MISSED] != missed:  # unchanged for most, and a write costs as much as a read
+            live.states[slot, mo.MISSED] = missed
         if missed <= least:
             t.tell(live, events, t.END, live.keys[slot, t.SERIAL], live.keys[slot, t.STATUS], -1)
             live.keys[slot, t.SERIAL] = -1
@@ -166,9 +167,13 @@ def _absorb(live, older, younger):  # type: ignore[no-untyped-def]
     states = live.states
     states[older, mo.IDENTIFIED] = max(states[older, mo.IDENTIFIED], states[younger, mo.IDENTIFIED])
     if states[younger, mo.AT] > states[older, mo.AT]:
-        known = states[younger, mo.ALT] == states[younger, mo.ALT]
-        for x in range(mo.BORN if known else mo.ALT):
+        for x in range(mo.BOTH + 14):
             states[older, x] = states[younger, x]
+        for x in range(mo.STEADY, mo.STATE):
+            states[older, x] = states[younger, x]
+        if states[younger, mo.ALT] == states[younger, mo.ALT]:
+            for x in range(mo.ALT, mo.ALT + 6):
+                states[older, x] = states[younger, x]
 
 
 @njit(cache=True, error_model="numpy")
@@ -203,7 +208,7 @@ def advance(  # type: ignore[no-untyped-def]
         How many events.
     """
     live.counts[t.EVENTS] = 0
-    c, work = np.full(mo.COEFFICIENTS, np.nan), np.empty(mo.WORK)
+    c = np.full(mo.COEFFICIENTS, np.nan)
     low, n = 0, len(values)
     while low < n:
         slice_ = np.floor(values[low, g.AT] / settings[t.SLICE_S])
@@ -223,7 +228,7 @@ def advance(  # type: ignore[no-untyped-def]
         ):
             high += 1
         group(
-            live, low, high, values, keys, placed_values, placed_keys, parameters, settings, c, work, serials, points,
+            live, low, high, values, keys, placed_values, placed_keys, parameters, settings, c, serials, points,
             events,
         )  # fmt: skip
         low = high
@@ -231,11 +236,12 @@ def advance(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)
-def seen_at(live, at, parameters, sensors, shown_log, c, p, out, keys):  # type: ignore[no-untyped-def]
-    """Fill `out` (live, 16) and `keys` (live, 6) with the confirmed tracks as expected at a moment; how many.
+def seen_at(live, at, parameters, sensors, shown_log, as_seen, c, p, out, keys):  # type: ignore[no-untyped-def]
+    """Fill `out` (live, 17) and `keys` (live, 6) with the confirmed tracks as expected at a moment; how many.
 
     Left out are those whose silence has become too unlikely: kept for a while, in case they come back.
-    `out`: expectation (14), altitude, probability of manoeuvring; `keys`: serial, id (2), class, identity, hits.
+    With `as_seen` each is told as of its last detection instead.
+    `out`: expectation (14), altitude, probability of manoeuvring, time of the last detection; `keys`: serial, id (2), class, identity, hits.
     """
     count = 0
     for r in range(live.counts[t.LIVE]):
@@ -246,10 +252,11 @@ def seen_at(live, at, parameters, sensors, shown_log, c, p, out, keys):  # type:
             or silence(live.states, live.keys, slot, at, parameters, sensors, False) <= shown_log
         ):
             continue
-        mo.coefficients(at - s[mo.AT], k[t.KIND], parameters, c)
+        mo.coefficients(0.0 if as_seen else at - s[mo.AT], k[t.KIND], parameters, c)
         mo.expected(live.states, slot, c, p)
         for x in range(14):
             out[count, x] = p[x]
+        out[count, 16] = s[mo.AT]
         out[count, 14], out[count, 15] = s[mo.ALT], s[mo.P_MANOEUVRE]
         keys[count, 0], keys[count, 1], keys[count, 2] = k[t.SERIAL], k[t.ID_0], k[t.ID_1]
         keys[count, 3], keys[count, 4], keys[count, 5] = k[t.KIND], k[t.IDENTITY], k[t.HITS]
