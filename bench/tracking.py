@@ -25,6 +25,7 @@ import numpy as np
 from bench.peer_scenes import DT_S, PD, SCENES, SIGMA_M, Layout, Q, Scene, made, scene
 from bench.peer_tracking import kept
 
+from truceline import startup
 from truceline.agreement import Assumption
 from truceline.frame import Frame
 from truceline.fuse.detections import Detections, detections
@@ -297,6 +298,7 @@ def main() -> int:
     chosen = parser.parse_args()
     low, _, high = ("0-1" if chosen.quick else chosen.seeds).partition("-")
     seeds = list(range(int(low), int(high or low) + 1))
+    startup.keep_memory()  # as the command does; both trackers run so
     small = made(Layout(50, 8, 20, 1e5, 1e5, False), np.random.default_rng(0))
     by_the_scan(small, numbered(small))  # compiled
     missed: list[str] = []

@@ -86,7 +86,7 @@ def test_a_cycle_of_both_models_is_the_textbook_one(with_velocity, table):
             ve, vn, variance = 3.0, -4.0, 4.0
             seen.append((np.array([ve, vn]), variance * np.eye(2), VELOCITY))
         log = mo.follow(
-            states, 0, False, c, *where, 900.0, 200.0, 2500.0, ve, vn, variance, np.zeros(mo.WORK)
+            states, 0, False, c, *where, 900.0, 200.0, 2500.0, ve, vn, variance
         )  # fmt: skip
         expected = naive.imm(chance, means, covs, change(c), steps(10.0, kind, table), seen)
         assert states[0, mo.P_MANOEUVRE] == pytest.approx(expected[0][1], rel=1e-4, abs=1e-12)

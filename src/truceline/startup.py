@@ -22,15 +22,22 @@ class _Absent:
 
 
 def prepare() -> None:
-    """Keep freed memory for the next column, collect garbage seldom, and leave libraries alone that nobody needs.
+    """Keep freed memory, collect garbage seldom, and leave libraries alone that nobody needs.
 
-    Tables of tens of megabytes come and go: mapped and unmapped each time, the kernel clears every page of them
-    anew, a quarter of a run's time. Arrow imports pandas where it is about, 0.3 s, to recognise its objects;
-    there are none here.
+    Arrow imports pandas where it is about, 0.3 s, to recognise its objects; there are none here.
     """
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     sys.meta_path.insert(0, _Absent())
     gc.set_threshold(100_000)
+    keep_memory()
+
+
+def keep_memory() -> None:
+    """Keep freed memory for the next column.
+
+    Tables of tens of megabytes come and go: mapped and unmapped each time, the kernel clears every page of them
+    anew, a quarter of a run's time.
+    """
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
         for name, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _MORE)):

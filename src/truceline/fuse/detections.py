@@ -1,6 +1,6 @@
 """Fixes as the tracker takes them: two blocks of numbers, in local metres."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -69,8 +69,8 @@ def detections(
     n = len(at_s)
     numbers = (at_s, east_m, north_m, *variance_m2, at_sigma_s, *altitude_m, *velocity_mps)
     names = (np.asarray(ids)[:, 0], np.asarray(ids)[:, 1], sensor, identity, scheme, kind, tag)
-    columns = [np.require(np.atleast_1d(c), np.float64, ["C", "W"]) for c in numbers]
-    columns_of_names = [np.require(np.atleast_1d(c), np.int64, ["C", "W"]) for c in names]
+    columns = [_column(c, np.float64) for c in numbers]
+    columns_of_names = [_column(c, np.int64) for c in names]
     for column in (*columns, *columns_of_names):
         if len(column) not in (1, n):
             msg = f"a column of {len(column)} beside {n} times"
@@ -79,6 +79,13 @@ def detections(
     _woven(*columns, values)
     _woven_names(*columns_of_names, keys)
     return Detections(values, keys)
+
+
+def _column(values: Any, kind: type[np.generic]) -> npt.NDArray[Any]:
+    """As the kernels take it: of that type, side by side in memory, writable; of a single value one row."""
+    if isinstance(values, float | int):
+        return np.full(1, values, kind)
+    return np.require(np.atleast_1d(values), kind, ["C", "W"])
 
 
 @njit(cache=True)

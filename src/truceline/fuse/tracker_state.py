@@ -12,6 +12,8 @@ from truceline.kernels import settle
 from truceline.kernels import tracks as t
 
 _LEAST_SLOTS = 256
+#: Bytes of a line of the processor's caches: rows of states and keys begin on one.
+_LINE = 64
 
 
 class Buffers:
@@ -33,13 +35,19 @@ class Buffers:
             return array[:rows]
         return np.empty((size, columns) if columns else size, kind)[:rows]
 
+    def lines(self, rows: int, columns: int, kind: Any) -> npt.NDArray[Any]:
+        """As `take`, of rows that begin on a line of the caches: a look at one reads as few lines as it can."""
+        whole = self.take(rows * columns + _LINE // 8, 0, kind)
+        begin = -whole.ctypes.data % _LINE // 8
+        return whole[begin : begin + rows * columns].reshape(rows, columns)
+
     def give(self, *arrays: npt.NDArray[Any]) -> None:
         """Take arrays back that nobody holds any more; what there is no room for is let go."""
         for array in arrays:
             whole = array if array.base is None else array.base
-            if isinstance(whole, np.ndarray) and whole.ndim == array.ndim and whole.nbytes <= self._room:
+            if isinstance(whole, np.ndarray) and whole.dtype == array.dtype and whole.nbytes <= self._room:
                 self._room -= whole.nbytes
-                columns = array.shape[1] if array.ndim > 1 else 0
+                columns = whole.shape[1] if whole.ndim > 1 else 0
                 self._free.setdefault((array.dtype.type, columns, len(whole)), []).append(whole)
 
 
@@ -68,8 +76,8 @@ class Segment(NamedTuple):
 
 def _empty(slots: int, identities: int, buffers: Buffers) -> t.Live:
     return t.Live(
-        buffers.take(slots, mo.STATE, np.float64),
-        buffers.take(slots, t.TRACK_KEYS, np.int64),
+        buffers.lines(slots, mo.STATE, np.float64),
+        buffers.lines(slots, t.TRACK_KEYS, np.int64),
         buffers.take(slots, 0, np.int64),
         np.zeros(6, np.int64),
         np.array([-np.inf, -np.inf, 2_000.0, 1e-9]),
@@ -165,26 +173,28 @@ class Settling:
             other = ~of_two & ~split
             odd.append(np.column_stack([what[other], self._ids(serial[other]), segment.keys[rare[other, 3], :2]]))
         rows = len(self.held.at_s) + sum(len(s.values) for s in done)
-        out, held = Rows.empty(rows), Rows.room(rows, self.buffers)  # what is handed out is its owner's
+        held = Rows.room(rows, self.buffers)
+        # what is handed out is its owner's
+        named, at_s, points = np.empty((rows, 5), np.int64), np.empty(rows), np.empty((rows, t.POINT))
         gone = self.buffers.take(rows, 2, np.int64)
         filled = np.zeros(3, np.int64)
         before = self.held
-        arrays = (self.base, self.fate, *out, *held, gone, filled)
+        arrays = (self.base, self.fate, named, at_s, points, *held, gone, filled)
         settle.sort_out(before.serials, before.keys, before.at_s, before.points, *arrays)
         for segment in done:
             settle.sort_out(segment.serials, segment.keys, segment.values[:, g.AT].copy(), segment.points, *arrays)
             self.buffers.give(*segment.worked())
         self.held = held.first(int(filled[1]))
-        serials, keys, at_s, points = out.first(int(filled[0]))
+        named, at_s, points = named[: filled[0]], at_s[: filled[0]], points[: filled[0]]
         self.buffers.give(*before, gone)
         gone = gone[: filled[2]].copy()
         none = np.empty((0, 4), np.int64)
         return Settled(
-            track=serials[:, 1:],
-            observation=keys[:, :2],
+            track=named[:, :2],
+            observation=named[:, 2:4],
             at_s=at_s,
             points=points,
-            tag=keys[:, g.TAG],
+            tag=named[:, 4],
             merged=np.concatenate([none, *merged]),
             parents=np.concatenate([none, *parents]),
             anomalies=np.concatenate([np.empty((0, 5), np.int64), *odd]),

@@ -12,17 +12,15 @@ A state is a row of `STATE` numbers. A covariance of (east, north, speed east, s
 import numpy as np
 from numba import njit
 
-# columns of a state
+# columns of a state, by lines of the processor's caches: what a look reads comes first, and what a beginning writes
 AT, P_MANOEUVRE = 0, 1
 BOTH = 2  # 14: mean and covariance of both models together
-STEADY = 16  # 14
-MANOEUVRING = 30  # 14
-ALT = 44  # altitude, climb, their variances and covariance (3), time of it; NaN: unknown
-# of its score: log odds of an object against chance; log chance of the looks it missed
-BORN, SCORE, IDENTIFIED, BESIDE_SINCE, MISSED = 50, 51, 52, 53, 54
-STATE = 55
-_SPARE = ALT  # beyond the models, in the room for a row
-WORK = ALT + 14
+MISSED, SCORE = 16, 17  # log chance of the looks it missed; log odds of an object against chance
+ALT = 18  # altitude, climb, their variances and covariance (3), time of it; NaN: unknown
+IDENTIFIED, BESIDE_SINCE = 24, 25  # times
+STEADY = 28  # 14
+MANOEUVRING = 42  # 14
+STATE = 56
 _LOG_2_PI = float(np.log(2.0 * np.pi))
 
 # columns of a class's parameters
@@ -100,110 +98,147 @@ def expected(states, i, c, out):  # type: ignore[no-untyped-def]
     out[13] = f * f * vv_nn + qv
 
 
-@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
-def _predict(s, b, f, g, qp, qc, qv):  # type: ignore[no-untyped-def]
-    """One model's mean and covariance at s[b:b+14] a step later, in place."""
-    s[b] += g * s[b + 2]
-    s[b + 1] += g * s[b + 3]
-    s[b + 2] *= f
-    s[b + 3] *= f
-    pv_ee, pv_en, pv_ne, pv_nn = s[b + 7], s[b + 8], s[b + 9], s[b + 10]
-    vv_ee, vv_en, vv_nn = s[b + 11], s[b + 12], s[b + 13]
-    s[b + 4] += g * (2.0 * pv_ee + g * vv_ee) + qp
-    s[b + 5] += g * (pv_en + pv_ne + g * vv_en)
-    s[b + 6] += g * (2.0 * pv_nn + g * vv_nn) + qp
-    s[b + 7] = f * (pv_ee + g * vv_ee) + qc
-    s[b + 8] = f * (pv_en + g * vv_en)
-    s[b + 9] = f * (pv_ne + g * vv_en)
-    s[b + 10] = f * (pv_nn + g * vv_nn) + qc
-    s[b + 11] = f * f * vv_ee + qv
-    s[b + 12] = f * f * vv_en
-    s[b + 13] = f * f * vv_nn + qv
+# What follows takes and gives moments as fourteen numbers, not as places in an array: a compiler that need not fear
+# that two places are one keeps them in registers, and a cycle takes a fifth less.
 
 
-@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
-def _update(s, b, e, n, r_ee, r_en, r_nn):  # type: ignore[no-untyped-def]
-    """One model's update by a position, in place; how far it was in squared sigmas, and the determinant of S."""
-    s_ee, s_en, s_nn = s[b + 4] + r_ee, s[b + 5] + r_en, s[b + 6] + r_nn
+@njit(cache=True, error_model="numpy", _nrt=False)
+def _moments(s, i, b):  # type: ignore[no-untyped-def]
+    """The mean and covariance at s[i, b:b+14]."""
+    return (
+        s[i, b], s[i, b + 1], s[i, b + 2], s[i, b + 3], s[i, b + 4], s[i, b + 5], s[i, b + 6],
+        s[i, b + 7], s[i, b + 8], s[i, b + 9], s[i, b + 10], s[i, b + 11], s[i, b + 12], s[i, b + 13],
+    )  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def _keep(s, i, b, moments):  # type: ignore[no-untyped-def]
+    """Write them there."""
+    (
+        s[i, b], s[i, b + 1], s[i, b + 2], s[i, b + 3], s[i, b + 4], s[i, b + 5], s[i, b + 6],
+        s[i, b + 7], s[i, b + 8], s[i, b + 9], s[i, b + 10], s[i, b + 11], s[i, b + 12], s[i, b + 13],
+    ) = moments  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def _predicted(moments, f, g, qp, qc, qv):  # type: ignore[no-untyped-def]
+    """One model's moments a step later."""
+    e, n, ve, vn, ee, en, nn, eve, evn, nve, nvn, vee, ven, vnn = moments
+    return (
+        e + g * ve,
+        n + g * vn,
+        f * ve,
+        f * vn,
+        ee + g * (2.0 * eve + g * vee) + qp,
+        en + g * (evn + nve + g * ven),
+        nn + g * (2.0 * nvn + g * vnn) + qp,
+        f * (eve + g * vee) + qc,
+        f * (evn + g * ven),
+        f * (nve + g * ven),
+        f * (nvn + g * vnn) + qc,
+        f * f * vee + qv,
+        f * f * ven,
+        f * f * vnn + qv,
+    )
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def _updated(moments, e, n, r_ee, r_en, r_nn):  # type: ignore[no-untyped-def]
+    """One model's moments after a position; how far it was in squared sigmas, and the determinant of S."""
+    me, mn, mve, mvn, p_ee, p_en, p_nn, a_ee, a_en, a_ne, a_nn, vee, ven, vnn = moments
+    s_ee, s_en, s_nn = p_ee + r_ee, p_en + r_en, p_nn + r_nn
     determinant = s_ee * s_nn - s_en * s_en
-    i_ee, i_en, i_nn = s_nn / determinant, -s_en / determinant, s_ee / determinant
-    de, dn = e - s[b], n - s[b + 1]
+    inverse = 1.0 / determinant
+    i_ee, i_en, i_nn = s_nn * inverse, -s_en * inverse, s_ee * inverse
+    de, dn = e - me, n - mn
     # S^-1 r, and gain rows K = P[:, :2] S^-1
     w_e, w_n = i_ee * de + i_en * dn, i_en * de + i_nn * dn
-    p_ee, p_en, p_nn = s[b + 4], s[b + 5], s[b + 6]
-    a_ee, a_en, a_ne, a_nn = s[b + 7], s[b + 8], s[b + 9], s[b + 10]  # e·ve, e·vn, n·ve, n·vn
-    s[b] += p_ee * w_e + p_en * w_n
-    s[b + 1] += p_en * w_e + p_nn * w_n
-    s[b + 2] += a_ee * w_e + a_ne * w_n
-    s[b + 3] += a_en * w_e + a_nn * w_n
     k0e, k0n = p_ee * i_ee + p_en * i_en, p_ee * i_en + p_en * i_nn
     k1e, k1n = p_en * i_ee + p_nn * i_en, p_en * i_en + p_nn * i_nn
     k2e, k2n = a_ee * i_ee + a_ne * i_en, a_ee * i_en + a_ne * i_nn
     k3e, k3n = a_en * i_ee + a_nn * i_en, a_en * i_en + a_nn * i_nn
     # P - K P[:2]; for the position block K R, which stays positive however sharp the fix
-    s[b + 4] = k0e * r_ee + k0n * r_en
-    s[b + 5] = k0e * r_en + k0n * r_nn
-    s[b + 6] = k1e * r_en + k1n * r_nn
-    s[b + 7] = a_ee - (k0e * a_ee + k0n * a_ne)
-    s[b + 8] = a_en - (k0e * a_en + k0n * a_nn)
-    s[b + 9] = a_ne - (k1e * a_ee + k1n * a_ne)
-    s[b + 10] = a_nn - (k1e * a_en + k1n * a_nn)
-    s[b + 11] -= k2e * a_ee + k2n * a_ne
-    s[b + 12] -= k2e * a_en + k2n * a_nn
-    s[b + 13] -= k3e * a_en + k3n * a_nn
-    return w_e * de + w_n * dn, determinant
+    after = (
+        me + p_ee * w_e + p_en * w_n,
+        mn + p_en * w_e + p_nn * w_n,
+        mve + a_ee * w_e + a_ne * w_n,
+        mvn + a_en * w_e + a_nn * w_n,
+        k0e * r_ee + k0n * r_en,
+        k0e * r_en + k0n * r_nn,
+        k1e * r_en + k1n * r_nn,
+        a_ee - (k0e * a_ee + k0n * a_ne),
+        a_en - (k0e * a_en + k0n * a_nn),
+        a_ne - (k1e * a_ee + k1n * a_ne),
+        a_nn - (k1e * a_en + k1n * a_nn),
+        vee - (k2e * a_ee + k2n * a_ne),
+        ven - (k2e * a_en + k2n * a_nn),
+        vnn - (k3e * a_en + k3n * a_nn),
+    )
+    return after, w_e * de + w_n * dn, determinant
 
 
-@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
-def _update_speed(s, b, ve, vn, variance):  # type: ignore[no-untyped-def]
-    """One model's update by a velocity of equal error on both axes, in place; as `_update`."""
-    s_ee, s_en, s_nn = s[b + 11] + variance, s[b + 12], s[b + 13] + variance
+@njit(cache=True, error_model="numpy", _nrt=False)
+def _updated_by_speed(moments, ve, vn, variance):  # type: ignore[no-untyped-def]
+    """One model's moments after a velocity of equal error on both axes; as `_updated`."""
+    me, mn, mve, mvn, p_ee, p_en, p_nn, a_ee, a_en, a_ne, a_nn, v_ee, v_en, v_nn = moments
+    s_ee, s_en, s_nn = v_ee + variance, v_en, v_nn + variance
     determinant = s_ee * s_nn - s_en * s_en
-    i_ee, i_en, i_nn = s_nn / determinant, -s_en / determinant, s_ee / determinant
-    de, dn = ve - s[b + 2], vn - s[b + 3]
+    inverse = 1.0 / determinant
+    i_ee, i_en, i_nn = s_nn * inverse, -s_en * inverse, s_ee * inverse
+    de, dn = ve - mve, vn - mvn
     w_e, w_n = i_ee * de + i_en * dn, i_en * de + i_nn * dn
-    a_ee, a_en, a_ne, a_nn = s[b + 7], s[b + 8], s[b + 9], s[b + 10]
-    v_ee, v_en, v_nn = s[b + 11], s[b + 12], s[b + 13]
-    s[b] += a_ee * w_e + a_en * w_n
-    s[b + 1] += a_ne * w_e + a_nn * w_n
-    s[b + 2] += v_ee * w_e + v_en * w_n
-    s[b + 3] += v_en * w_e + v_nn * w_n
     k0e, k0n = a_ee * i_ee + a_en * i_en, a_ee * i_en + a_en * i_nn
     k1e, k1n = a_ne * i_ee + a_nn * i_en, a_ne * i_en + a_nn * i_nn
     k2e, k2n = v_ee * i_ee + v_en * i_en, v_ee * i_en + v_en * i_nn
     k3n = v_en * i_en + v_nn * i_nn
-    s[b + 4] -= k0e * a_ee + k0n * a_en
-    s[b + 5] -= k0e * a_ne + k0n * a_nn
-    s[b + 6] -= k1e * a_ne + k1n * a_nn
-    # what is left of the rest of a row is its part of R
-    s[b + 7], s[b + 8] = k0e * variance, k0n * variance
-    s[b + 9], s[b + 10] = k1e * variance, k1n * variance
-    s[b + 11], s[b + 12], s[b + 13] = k2e * variance, k2n * variance, k3n * variance
-    return w_e * de + w_n * dn, determinant
-
-
-@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
-def _blend(s, to, a, b, weight):  # type: ignore[no-untyped-def]
-    """The moments of a mixture of the states at s[a] and, by `weight`, s[b], written to s[to] (neither of them)."""
-    d0, d1, d2, d3 = s[b] - s[a], s[b + 1] - s[a + 1], s[b + 2] - s[a + 2], s[b + 3] - s[a + 3]
-    s[to], s[to + 1] = s[a] + weight * d0, s[a + 1] + weight * d1
-    s[to + 2], s[to + 3] = s[a + 2] + weight * d2, s[a + 3] + weight * d3
-    w = (1.0 - weight) * weight
-    f0, f1, f2, f3 = w * d0, w * d1, w * d2, w * d3
-    s[to + 4] = s[a + 4] + weight * (s[b + 4] - s[a + 4]) + f0 * d0
-    s[to + 5] = s[a + 5] + weight * (s[b + 5] - s[a + 5]) + f0 * d1
-    s[to + 6] = s[a + 6] + weight * (s[b + 6] - s[a + 6]) + f1 * d1
-    s[to + 7] = s[a + 7] + weight * (s[b + 7] - s[a + 7]) + f0 * d2
-    s[to + 8] = s[a + 8] + weight * (s[b + 8] - s[a + 8]) + f0 * d3
-    s[to + 9] = s[a + 9] + weight * (s[b + 9] - s[a + 9]) + f1 * d2
-    s[to + 10] = s[a + 10] + weight * (s[b + 10] - s[a + 10]) + f1 * d3
-    s[to + 11] = s[a + 11] + weight * (s[b + 11] - s[a + 11]) + f2 * d2
-    s[to + 12] = s[a + 12] + weight * (s[b + 12] - s[a + 12]) + f2 * d3
-    s[to + 13] = s[a + 13] + weight * (s[b + 13] - s[a + 13]) + f3 * d3
+    after = (
+        me + a_ee * w_e + a_en * w_n,
+        mn + a_ne * w_e + a_nn * w_n,
+        mve + v_ee * w_e + v_en * w_n,
+        mvn + v_en * w_e + v_nn * w_n,
+        p_ee - (k0e * a_ee + k0n * a_en),
+        p_en - (k0e * a_ne + k0n * a_nn),
+        p_nn - (k1e * a_ne + k1n * a_nn),
+        # what is left of the rest of a row is its part of R
+        k0e * variance,
+        k0n * variance,
+        k1e * variance,
+        k1n * variance,
+        k2e * variance,
+        k2n * variance,
+        k3n * variance,
+    )
+    return after, w_e * de + w_n * dn, determinant
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)
-def follow(states, i, first, c, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance, work):  # type: ignore[no-untyped-def]
+def _blended(a, b, weight):  # type: ignore[no-untyped-def]
+    """The moments of a mixture of two, `weight` of the second."""
+    a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13 = a
+    b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12, b13 = b
+    d0, d1, d2, d3 = b0 - a0, b1 - a1, b2 - a2, b3 - a3
+    w = (1.0 - weight) * weight
+    f0, f1, f2, f3 = w * d0, w * d1, w * d2, w * d3
+    return (
+        a0 + weight * d0,
+        a1 + weight * d1,
+        a2 + weight * d2,
+        a3 + weight * d3,
+        a4 + weight * (b4 - a4) + f0 * d0,
+        a5 + weight * (b5 - a5) + f0 * d1,
+        a6 + weight * (b6 - a6) + f1 * d1,
+        a7 + weight * (b7 - a7) + f0 * d2,
+        a8 + weight * (b8 - a8) + f0 * d3,
+        a9 + weight * (b9 - a9) + f1 * d2,
+        a10 + weight * (b10 - a10) + f1 * d3,
+        a11 + weight * (b11 - a11) + f2 * d2,
+        a12 + weight * (b12 - a12) + f2 * d3,
+        a13 + weight * (b13 - a13) + f3 * d3,
+    )
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def follow(states, i, first, c, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance):  # type: ignore[no-untyped-def]
     """One cycle of the IMM over the step of `c`: mix, predict, update, weigh. In place.
 
     Parameters
@@ -217,8 +252,6 @@ def follow(states, i, first, c, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance, 
         Position seen, metres; with covariance `r_ee, r_en, r_nn`.
     ve, vn, speed_variance : float
         Velocity seen; NaN: none.
-    work : (WORK,) float64
-        Room for the row: a view of it would be counted, and counting costs as much as the arithmetic.
 
     Returns
     -------
@@ -232,43 +265,36 @@ def follow(states, i, first, c, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance, 
     m, begins, ends = states[i, P_MANOEUVRE], c[12], c[13]
     steady = (1.0 - m) * (1.0 - begins) + m * ends
     moving = 1.0 - steady
-    if first:
-        for k in range(14):
-            work[STEADY + k] = work[MANOEUVRING + k] = states[i, BOTH + k]
-    else:
-        for k in range(14):
-            work[BOTH + k] = states[i, STEADY + k]
-            work[MANOEUVRING + k] = states[i, MANOEUVRING + k]
-        _blend(work, STEADY, BOTH, MANOEUVRING, m * ends / steady)
-        _blend(work, _SPARE, MANOEUVRING, BOTH, (1.0 - m) * begins / moving)
-        for k in range(14):
-            work[MANOEUVRING + k] = work[_SPARE + k]
-    _predict(work, STEADY, c[2], c[3], c[4], c[5], c[6])
-    _predict(work, MANOEUVRING, c[7], c[8], c[9], c[10], c[11])
-    squared_a, volume_a = _update(work, STEADY, e, n, r_ee, r_en, r_nn)
-    squared_b, volume_b = _update(work, MANOEUVRING, e, n, r_ee, r_en, r_nn)
+    both = _moments(states, i, BOTH)
+    was_steady, was_moving = both, both
+    if not first:
+        was_steady, was_moving = _moments(states, i, STEADY), _moments(states, i, MANOEUVRING)
+    one = _predicted(_blended(was_steady, was_moving, m * ends / steady), c[2], c[3], c[4], c[5], c[6])
+    other = _predicted(_blended(was_moving, was_steady, (1.0 - m) * begins / moving), c[7], c[8], c[9], c[10], c[11])
+    one, squared_a, volume_a = _updated(one, e, n, r_ee, r_en, r_nn)
+    other, squared_b, volume_b = _updated(other, e, n, r_ee, r_en, r_nn)
     dimensions = 1.0
     if speed_variance > 0.0:  # False for NaN
-        squared, volume = _update_speed(work, STEADY, ve, vn, speed_variance)
+        one, squared, volume = _updated_by_speed(one, ve, vn, speed_variance)
         squared_a, volume_a = squared_a + squared, volume_a * volume
-        squared, volume = _update_speed(work, MANOEUVRING, ve, vn, speed_variance)
+        other, squared, volume = _updated_by_speed(other, ve, vn, speed_variance)
         squared_b, volume_b = squared_b + squared, volume_b * volume
         dimensions = 2.0
-    least = min(squared_a, squared_b)
-    a = steady * np.exp(0.5 * (least - squared_a)) / np.sqrt(volume_a)
-    b = moving * np.exp(0.5 * (least - squared_b)) / np.sqrt(volume_b)
+    least, less = min(squared_a, squared_b), np.exp(-0.5 * abs(squared_a - squared_b))
+    a = steady * (1.0 if squared_a <= squared_b else less) / np.sqrt(volume_a)
+    b = moving * (less if squared_a <= squared_b else 1.0) / np.sqrt(volume_b)
     m = b / (a + b)
     states[i, P_MANOEUVRE] = m
-    _blend(work, BOTH, STEADY, MANOEUVRING, m)
-    for k in range(BOTH, ALT):
-        states[i, k] = work[k]
+    _keep(states, i, BOTH, _blended(one, other, m))
+    _keep(states, i, STEADY, one)
+    _keep(states, i, MANOEUVRING, other)
     return np.log(a + b) - 0.5 * least - dimensions * _LOG_2_PI
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)
 def begin(states, i, at, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance, speed_sigma):  # type: ignore[no-untyped-def]
     """The state after the first fix: there, with the velocity seen, or any up to the class's speeds."""
-    states[i, AT], states[i, BORN], states[i, P_MANOEUVRE] = at, at, 0.5
+    states[i, AT], states[i, P_MANOEUVRE] = at, 0.5
     states[i, BOTH], states[i, BOTH + 1] = e, n
     states[i, BOTH + 4], states[i, BOTH + 5], states[i, BOTH + 6] = r_ee, r_en, r_nn
     for k in range(7, 11):
@@ -284,10 +310,10 @@ def begin(states, i, at, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance, speed_s
 @njit(cache=True, error_model="numpy", _nrt=False)
 def again(states, i, at, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance, speed_sigma):  # type: ignore[no-untyped-def]
     """The state of an object that turned up where nobody expected it: its motion begins anew."""
-    alt, born, identified, beside = states[i, ALT], states[i, BORN], states[i, IDENTIFIED], states[i, BESIDE_SINCE]
+    alt, identified, beside = states[i, ALT], states[i, IDENTIFIED], states[i, BESIDE_SINCE]
     score = states[i, SCORE]
     begin(states, i, at, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance, speed_sigma)
-    states[i, ALT], states[i, BORN], states[i, IDENTIFIED], states[i, BESIDE_SINCE] = alt, born, identified, beside
+    states[i, ALT], states[i, IDENTIFIED], states[i, BESIDE_SINCE] = alt, identified, beside
     states[i, SCORE] = score
     for k in range(14):
         states[i, STEADY + k] = states[i, MANOEUVRING + k] = states[i, BOTH + k]

@@ -57,7 +57,6 @@ def _named(  # type: ignore[no-untyped-def]
     log_clutter,
     c,
     p,
-    work,
     rows,
     bears,
     serials,
@@ -87,7 +86,7 @@ def _named(  # type: ignore[no-untyped-def]
                 farthest = parameters[kind, mo.SPEED_MOST] * (abs(dt) + _SLACK_SIGMAS * values[d, g.AT_SIGMA])
                 if np.sqrt(de * de + dn * dn) <= farthest + _SLACK_SIGMAS * error:
                     take(
-                        live, states, marks, now, slot, d, values, keys, parameters, settings, log_clutter, c, work,
+                        live, states, marks, now, slot, d, values, keys, parameters, settings, log_clutter, c,
                         position, serials, points, events,
                     )  # fmt: skip
                     continue
@@ -149,7 +148,7 @@ def _edges(  # type: ignore[no-untyped-def]
 @njit(cache=True, error_model="numpy", _nrt=False)
 def _take_all(  # type: ignore[no-untyped-def]
     live, states, marks, now, r, slots, match, start, column, away, rows, values, keys, parameters, settings,
-    log_clutter, c, work, serials, points, events,
+    log_clutter, c, serials, points, events,
 ):  # fmt: skip
     """Each track of a pairing goes on with what it got."""
     for row in range(r):
@@ -160,14 +159,14 @@ def _take_all(  # type: ignore[no-untyped-def]
                     own = away[x]
             take(
                 live, states, marks, now, slots[row], rows[match[row]], values, keys, parameters, settings,
-                log_clutter, c, work, own, serials, points, events,
+                log_clutter, c, own, serials, points, events,
             )  # fmt: skip
 
 
 @njit(cache=True, error_model="numpy")
 def _paired(  # type: ignore[no-untyped-def]
     live, states, marks, now, status, at, values, keys, rows, taken, widest, density, parameters, settings, cell_m,
-    grid_start, grid_order, places, c, p, found, work, parent, serials, points, events,
+    grid_start, grid_order, places, c, p, found, parent, serials, points, events,
 ):  # fmt: skip
     """Pair the tracks of a status with detections not taken yet; the mean reach of their looks, or -1."""
     n, m = live.counts[LIVE], len(rows)
@@ -203,7 +202,7 @@ def _paired(  # type: ignore[no-untyped-def]
         live.clock[CLUTTER] = max((m * density + _WEIGHT * live.clock[CLUTTER]) / (m + _WEIGHT), _CLUTTER_LEAST)
     _take_all(
         live, states, marks, now, r, slots, match, start, column, away, rows, values, keys, parameters, settings,
-        np.log(live.clock[CLUTTER]), c, work, serials, points, events,
+        np.log(live.clock[CLUTTER]), c, serials, points, events,
     )  # fmt: skip
     return reaches / progress[3] if progress[3] else -1.0
 
@@ -222,7 +221,7 @@ def in_places(values, keys, low, order, placed_values, placed_keys):  # type: ig
 
 @njit(cache=True, error_model="numpy")
 def group(  # type: ignore[no-untyped-def]
-    live, low, high, values, keys, placed_values, placed_keys, parameters, settings, c, work, serials, points, events
+    live, low, high, values, keys, placed_values, placed_keys, parameters, settings, c, serials, points, events
 ):  # fmt: skip
     """Take in what one sensor saw in one slice: rows low to high; in the order of `placed`, where that has room."""
     if len(placed_values):
@@ -247,7 +246,6 @@ def group(  # type: ignore[no-untyped-def]
         np.log(live.clock[CLUTTER]),
         c,
         p,
-        work,
         rows,
         bears,
         serials,
@@ -279,7 +277,7 @@ def group(  # type: ignore[no-untyped-def]
     for status in (CONFIRMED, TENTATIVE):
         looked = _paired(
             live, states, marks, now, status, at, values, keys, rows, taken, widest, density, parameters, settings,
-            cell_m, grid_start, grid_order, places, c, p, found, work, parent, serials, points, events,
+            cell_m, grid_start, grid_order, places, c, p, found, parent, serials, points, events,
         )  # fmt: skip
         reach = max(reach, looked)
     # Of the next group: its own would need another pass over all tracks. As wide as two cells a look, or wider

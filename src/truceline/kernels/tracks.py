@@ -21,8 +21,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 # columns of a live track's keys
-SERIAL, KIND, HITS, STATUS, ID_0, ID_1, SCHEME, IDENTITY, PARENT, GROUP, GROUP_BEFORE, SENSORS, BESIDE = range(13)
-TRACK_KEYS = 13
+# (a line of the processor's caches each: what a look at a track reads, and the rest, with room)
+SERIAL, KIND, HITS, STATUS, SCHEME, IDENTITY, PARENT, GROUP, ID_0, ID_1, GROUP_BEFORE, SENSORS, BESIDE = range(13)
+TRACK_KEYS = 16
 TENTATIVE, CONFIRMED = 0, 1
 # counts: live tracks, slots used (with holes), next serial, groups so far, identities kept, events written
 LIVE, USED, NEXT_SERIAL, GROUPS, NAMED, EVENTS = range(6)
@@ -206,7 +207,7 @@ def _point(states, marks, slot, d, log_density, distance2, serials, points):  # 
 
 @njit(cache=True, error_model="numpy", _nrt=False, inline="always")
 def take(  # type: ignore[no-untyped-def]
-    live, states, marks, now, slot, d, values, keys, parameters, settings, log_clutter, c, work, distance2,
+    live, states, marks, now, slot, d, values, keys, parameters, settings, log_clutter, c, distance2,
     serials, points, events,
 ):  # fmt: skip
     """The track in a slot goes on with a detection, in group `now`."""
@@ -229,7 +230,7 @@ def take(  # type: ignore[no-untyped-def]
         log_density = np.nan
     else:
         log_density = mo.follow(
-            states, slot, marks[slot, HITS] == 1, c, e, n, r_ee, r_en, r_nn, speed_e, speed_n, speed_var, work
+            states, slot, marks[slot, HITS] == 1, c, e, n, r_ee, r_en, r_nn, speed_e, speed_n, speed_var
         )
         if marks[slot, STATUS] == TENTATIVE:
             # chance would put it anywhere, at any speed of the class
