@@ -279,11 +279,11 @@ class Accounts:
         return ended
 
     def _hashed(self, name: str, password: str) -> str:
-        if len(password) < PASSWORD_LEAST or len(password.encode()) > PASSWORD_MOST:
-            raise MissionError(f"a password has at least {PASSWORD_LEAST} characters (several words do well)")
+        if len(password) < PASSWORD_LEAST or len(octets(password)) > PASSWORD_MOST:
+            raise MissionError(f"a password has {PASSWORD_LEAST} characters or more (several words do well), no novel")
         if name.lower() in password.lower():
             raise MissionError("a password does not hold the account's name")
-        return self.hasher.hash(password)
+        return self.hasher.hash(octets(password))
 
     def _keeps_an_administrator(self, book: sqlite3.Connection, name: str, role: str | None) -> None:
         others = book.execute("SELECT name FROM account WHERE role = 'administrator'").fetchall()
@@ -365,6 +365,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def octets(password: str) -> bytes:
+    """A password as argon2 takes it; JSON can bring what is no text, and that is merely wrong."""
+    return password.encode("utf-8", "surrogatepass")
 
 
 def digest(secret: str) -> bytes:

@@ -22,7 +22,7 @@ from starlette.requests import HTTPConnection
 
 from truceline.observation import RELEASES
 from truceline.release import ANYBODY, Principal
-from truceline.serve.accounts import PASSWORD_MOST, Accounts, digest
+from truceline.serve.accounts import PASSWORD_MOST, Accounts, digest, octets
 from truceline.serve.throttle import Throttle
 
 #: A watch of twelve hours and its hand-over; after that one signs in again.
@@ -101,7 +101,7 @@ class Door:
         rows = self.accounts.rows("SELECT name, role, label, party, password FROM account WHERE name = ?", name)
         kept = rows[0]["password"] if rows else None
         try:
-            hasher.verify(kept or nobody, password[:PASSWORD_MOST])
+            hasher.verify(kept or nobody, octets(password)[:PASSWORD_MOST])
         except (VerificationError, InvalidHashError):
             return None
         if kept is None:
