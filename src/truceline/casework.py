@@ -278,7 +278,7 @@ def allowed(state: CaseState, by: str) -> dict[str, tuple[str, ...]]:
     "verdict" stands among them; "attach" is PUT, not posted.
     """
     about = state.pending or state.release
-    filled = {"by": by, "text": "-", "assignee": "-", "label": "mission", "attachment_sha256": "-"}
+    filled: dict[str, Any] = {"by": by, "text": "-", "assignee": "-", "label": "mission", "attachment_sha256": "-"}
     filled |= {"label": RELEASABLE[0], "about": about.action_id if about else b""}
     out = {what: one.needs for what, one in ACTIONS.items() if refusal(state, filled | {"what": what}) is None}
     return out | ({"verdict": VERDICT.needs} if state.state in VERDICT.states else {})

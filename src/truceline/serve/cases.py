@@ -5,18 +5,20 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, HTTPException, Query
+from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from truceline import casework
 from truceline.casework import ACTIONS, CaseState, Release
-from truceline.errors import DeniedError, NotFoundError
+from truceline.errors import DeniedError
 from truceline.explain import plain
 from truceline.finding import STATES, VERDICTS
 from truceline.release import Principal, label_of
 from truceline.rules.holding import SEVERITIES
 from truceline.serve import access
-from truceline.serve.docket import Docket, docket_of, shown
+from truceline.serve.audit import audit
+from truceline.serve.docket import docket_of, shown
+from truceline.serve.query import query_of
 from truceline.serve.service import Service, service_of
 from truceline.store import signing
 
@@ -102,7 +104,7 @@ async def cases(
         told = [listed(one) for one in order[offset : offset + limit]]
         counts, total = Counter(one.state for one in states), len(order)
     else:
-        out = [released(one, principal) for one in states if one.release and shown(one, principal, service)]
+        out = [released(one, principal, service) for one in states if one.release and shown(one, principal, service)]
         counts = Counter(row["state"] for row in out)
         told = [row for row in out if not state or row["state"] in state]
         total, told = len(told), sorted(told, key=lambda row: row["id"])[offset : offset + limit]
@@ -121,9 +123,9 @@ async def case(
     With `as_of` as it was then, for the mission alone: nobody else is shown what has been taken back since.
     """
     docket = await docket_of(service)
-    now = await visible_case(docket, principal, case_id)
+    now = await docket.seen(principal, case_id)
     if shown(now, principal, service) == "released":
-        return released(now, principal)
+        return released(now, principal, service)
     at = service.clock()
     if as_of is not None:
         at = as_of if as_of.tzinfo is not None else as_of.replace(tzinfo=UTC)
@@ -136,6 +138,7 @@ async def case(
 async def act(
     principal: access.See,  # what it takes depends on the action: casework.ACTIONS; a party may dispute
     service: Of,
+    request: Request,
     case_id: str,
     asked: Annotated[Asked, Body(openapi_examples={"triage": {"value": _ONE}})],
 ) -> dict[str, Any]:
@@ -147,15 +150,21 @@ async def act(
     ((code, said, after),) = await (await docket_of(service)).act(principal, [_row(asked, case_id)])
     if code != 200 or after is None:
         raise HTTPException(code, said)
+    if not said:
+        await _audited(service, principal, [asked.what], [after], request)
     return {"action_id": asked.action_id, "repeated": bool(said), "case": as_seen(after, principal, service)}
 
 
 @router.post("/api/cases/actions")
-async def act_on_many(principal: access.See, service: Of, asked: Bulk) -> dict[str, Any]:
+async def act_on_many(principal: access.See, service: Of, request: Request, asked: Bulk) -> dict[str, Any]:
     """Take up to 500 actions with one write; each is told by itself what became of it."""
     known(principal)
     rows = [_row(one, one.case_id) for one in asked.actions]
     results = await (await docket_of(service)).act(principal, rows)
+    new = [
+        (one.what, after) for one, (_, said, after) in zip(asked.actions, results, strict=True) if after and not said
+    ]
+    await _audited(service, principal, [what for what, _ in new], [after for _, after in new], request)
     told = [
         {"action_id": one.action_id, "case_id": one.case_id, "status": code}
         | ({"state": after.state, "repeated": bool(said)} if after is not None else {"detail": said})
@@ -178,36 +187,32 @@ async def sign(principal: access.Verify, service: Of, case_id: str, decided: Dec
     return {"case": whole(after, principal, service.clock())}
 
 
+async def _audited(
+    service: Service, principal: Principal, what: list[str], cases: list[CaseState], request: Request
+) -> None:
+    """Note what let something out, or took it back, beside the action itself."""
+    for one, state in zip(what, cases, strict=True):
+        if one in ("approve_release", "withdraw_release"):
+            label = state.release.label if state.release is not None else ""
+            await audit(service, principal, "release", state.case_id.hex(), f"{one}: {label}", request)
+
+
 def known(principal: Principal) -> None:
     """Whoever does something has said who they are."""
     if principal.via == "anonymous":
         raise HTTPException(401, "sign in first")
 
 
-async def visible_case(docket: Docket, principal: Principal, identifier: str) -> CaseState:
-    """The case of that id, or of that finding, where the principal sees any of it.
-
-    Raises
-    ------
-    NotFoundError
-        When there is none, or none for these eyes; nothing tells which.
-    """
-    state = await docket.state(identifier)
-    if shown(state, principal, docket.service) is None:
-        raise NotFoundError("there is no such case or finding")
-    return state
-
-
 def as_seen(state: CaseState, principal: Principal, service: Service) -> dict[str, Any]:
     """A case as this principal sees it; it has to see something of it."""
     if shown(state, principal, service) == "whole":
         return whole(state, principal, service.clock())
-    return released(state, principal)
+    return released(state, principal, service)
 
 
 def listed(state: CaseState) -> dict[str, Any]:
     """A case as a row of the list."""
-    row = plain({name: state.row[name] for name in _LISTED})
+    row: dict[str, Any] = plain({name: state.row[name] for name in _LISTED})
     row |= {"id": state.case_id.hex(), "findings": [one.hex() for one in state.row["findings"] or ()]}
     row |= {"state": state.state, "since": plain(state.since), "assignee": state.assignee}
     row |= {"reopened": state.reopened, "gone": state.gone, "disputed_by": state.disputed_by}
@@ -233,15 +238,16 @@ def actions(state: CaseState, principal: Principal) -> list[dict[str, Any]]:
     ]
 
 
-def released(state: CaseState, principal: Principal) -> dict[str, Any]:
+def released(state: CaseState, principal: Principal, service: Service) -> dict[str, Any]:
     """A case as those below the mission see it: the text that went out, and what they themselves have said of it."""
     out = state.release
     assert out is not None
+    query = query_of(service)
     taken_back = out.withdrawn_at is not None
     told: dict[str, Any] = {
-        "id": state.case_id.hex(),
+        "id": query.shown_id(state.case_id, principal),
         "clause": state.row["clause"],
-        "findings": [one.hex() for one in state.row["findings"] or ()],
+        "findings": sorted(query.shown_id(one, principal) for one in state.row["findings"] or ()),
         "state": "withdrawn" if taken_back else state.state if state.state in _TOLD else "released",
         "sentence": None if taken_back else out.text,
         "released_on": out.since.date().isoformat() if out.since else None,

@@ -14,16 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from truceline import casework, desk
-from truceline.casework import ACTIONS, CaseState, Release
+from truceline.casework import ACTIONS, CaseState
 from truceline.errors import DeniedError, NotFoundError
 from truceline.finding import ACTION
 from truceline.intake import JOURNAL
 from truceline.observation import ID
+from truceline.pipeline import BOOK
 from truceline.release import COARSE, Principal, horizon, label_of, visible
 from truceline.rules.cases import case_of, evidence
 from truceline.serve.access import may
+from truceline.serve.query import query_of
 from truceline.serve.service import Service, Snapshot
-from truceline.store import Journal
+from truceline.store import Book, Journal
 
 #: What a sender may fill; the rest is known.
 _SAID = ("text", "assignee", "label", "about", *(name for name in ACTION.names if name.startswith("attachment_")))
@@ -74,9 +76,23 @@ class Docket:
         found = await asyncio.to_thread(self._of_finding, self.service.live.snapshot, whole)
         return states.get(found.case_id, found)
 
-    async def releases(self) -> dict[bytes, Release]:
-        """What was released, by case; withdrawn ones say so."""
-        return {key: one.release for key, one in (await self.states()).items() if one.release is not None}
+    async def seen(self, principal: Principal, identifier: str) -> CaseState:
+        """The case of that id, or of that finding, where the principal sees any of it; by the ids that it knows.
+
+        Raises
+        ------
+        NotFoundError
+            When there is none, or none for these eyes; nothing tells which.
+        """
+        if label_of(principal) == "mission":
+            return await self.state(identifier)
+        query = query_of(self.service)
+        for state in (await self.states()).values():
+            if state.release is not None and shown(state, principal, self.service) is not None:
+                for one in (state.case_id, *(state.row["findings"] or ())):
+                    if query.shown_id(one, principal) == identifier:
+                        return state
+        raise NotFoundError(_NO_CASE)
 
     async def act(
         self, principal: Principal, asked: Sequence[Mapping[str, Any]]
@@ -108,7 +124,10 @@ class Docket:
                     continue
                 why = None if again else casework.refusal(state, row)
                 if why is not None:
-                    results.append((409 if one["what"] in ACTIONS else 422, why, None))
+                    alone = (
+                        row["what"] == "approve_release" and state.pending and state.pending.requested_by == row["by"]
+                    )
+                    results.append((403 if alone else 409 if one["what"] in ACTIONS else 422, why, None))
                     continue
                 if not again:
                     state = changed.setdefault(state.case_id, _copied(state))
@@ -176,7 +195,7 @@ class Docket:
         return past[whole]
 
     def _then(self, at: datetime) -> dict[bytes, CaseState]:
-        book = desk.Book(self.service.folder / desk.BOOK)
+        book = Book(self.service.folder / BOOK)
         made = [edition for edition in book.editions() if edition.made_at <= at]
         cases = book.table("cases", made[-1].number) if made else casework.NO_CASES
         return casework.fold(cases, self.actions, self.verdicts, at)
@@ -195,10 +214,8 @@ class Docket:
         NotFoundError, DeniedError
             When the case is not there, or not for this principal's eyes; when the action is not this principal's.
         """
-        state = await self.state(one["case"])
+        state = await self.seen(principal, one["case"])
         state = changed.get(state.case_id, state)
-        if shown(state, principal, self.service) is None:
-            raise NotFoundError(_NO_CASE)
         what = one["what"]
         if what in ACTIONS and not may(principal, ACTIONS[what].privilege):
             raise DeniedError(f"{principal.name} ({principal.role}) may not {ACTIONS[what].privilege}")
@@ -259,11 +276,12 @@ async def docket_of(service: Service) -> Docket:
     if opening is None:
         opening = service.kept["docket"] = asyncio.ensure_future(_opened(service))
     try:
-        return await asyncio.shield(opening)  # type: ignore[no-any-return]
+        docket: Docket = await asyncio.shield(opening)
     except BaseException:
         if opening.done() and service.kept.get("docket") is opening:  # it may be read another time
             service.kept["docket"] = None
         raise
+    return docket
 
 
 async def _opened(service: Service) -> Docket:

@@ -9,16 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from fastapi import APIRouter, Depends, Path, Request
 
-from truceline import casework
 from truceline.agreement import Agreement, Clause, in_force
 from truceline.errors import NotFoundError
 from truceline.explain import explained, plain
 from truceline.intake import JOURNAL
 from truceline.observation import ID, to_numpy
-from truceline.release import Principal
+from truceline.release import Principal, label_of
 from truceline.serve import access
-from truceline.serve.cases import released, visible_case, whole
-from truceline.serve.docket import docket_of, shown, whole_id
+from truceline.serve.audit import audit
+from truceline.serve.cases import released, whole
+from truceline.serve.docket import docket_of, whole_id
+from truceline.serve.query import query_of
 from truceline.serve.service import Service, Snapshot, service_of
 from truceline.store import Journal
 
@@ -38,21 +39,37 @@ async def finding(principal: access.See, service: Of, finding_id: str) -> dict[s
 
     Below the mission: the sentence that was released of its case, and nothing else.
     """
+    if label_of(principal) != "mission":
+        return await _released(service, principal, finding_id)
     docket = await docket_of(service)
-    state = await visible_case(docket, principal, finding_id)
-    if whole_id(finding_id) == state.case_id:
-        raise NotFoundError("there is no such case or finding")
+    state = await docket.state(finding_id)
     agreement = await asyncio.to_thread(_agreement, service)
-    if shown(state, principal, service) == "released":
-        told = released(state, principal)
-        clause = next((one for one in agreement.clause if one.id == state.row["clause"]), None)
-        return told | {"id": finding_id, "case": told, "clause": _clause(clause, state.row["clause"], agreement)}
     snapshot, at = service.live.snapshot, service.clock()
     told = await asyncio.to_thread(_finding, snapshot, agreement, whole_id(finding_id))
-    first = state.row["opened_at"] if told["first_breach_from"] is None else None
     case = whole(state, principal, at)
-    told |= {"case": case, "actions": case["actions"], "clock": plain(casework.clock(state, first, at))}
-    return told
+    return told | {"case": case, "actions": case["actions"], "clock": case["clock"]}
+
+
+async def _released(service: Service, principal: Principal, finding_id: str) -> dict[str, Any]:
+    """A finding as the query layer shows it to this principal, its clause, and what was released of its case."""
+    try:
+        row = await asyncio.to_thread(query_of(service).one, "findings", principal, finding_id)
+    except NotFoundError:  # or it was withdrawn, which stays to be seen
+        row = None
+    docket = await docket_of(service)
+    try:
+        case = released(await docket.seen(principal, finding_id), principal, service)
+    except NotFoundError:
+        if row is None:
+            raise
+        case = None
+    told = plain(row.to_pylist()[0]) if row is not None else {}
+    told.pop("finding_id", None)
+    agreement = await asyncio.to_thread(_agreement, service)
+    name = case["clause"] if case is not None else told["clause"]
+    clause = _clause(next((one for one in agreement.clause if one.id == name), None), name, agreement)
+    told |= {"id": finding_id, "clause": clause, "case": case, "actions": case["actions"] if case is not None else []}
+    return told | ({"sentence": case["sentence"]} if case is not None else {})
 
 
 @router.get("/api/evidence/{identifier}")
@@ -65,7 +82,7 @@ async def evidence(
     """Everything behind an id, down to the bytes of every record with their hashes. Who looks is journalled."""
     snapshot = service.live.snapshot
     told = await asyncio.to_thread(_evidence, service, snapshot, identifier)
-    await audit(service, principal, "evidence", str(told["id"]), request)
+    await audit(service, principal, "evidence", str(told["id"]), str(told["kind"]), request)
     return told
 
 
@@ -193,10 +210,3 @@ def _similar(snapshot: Snapshot, number: int) -> list[dict[str, Any]]:
         }
         for row, n in zip(rows, best.tolist(), strict=True)
     ]
-
-
-async def audit(service: Service, principal: Principal, what: str, subject: str, request: Request) -> None:
-    """Journal who looked at what."""
-    row = {"what": what, "by": principal.name, "role": principal.role, "via": principal.via, "subject": subject}
-    row |= {"address": request.client.host if request.client else None, "received_at": service.clock()}
-    await service.gate.record("access", pa.Table.from_pylist([row]))
