@@ -328,6 +328,86 @@ SAMPLES = {
         form="capture",
         refused="is neither ASTERIX",
     ),
+    "observations JSON lines": Sample(
+        {"feed": "observations"},
+        "posted.jsonl",
+        "",
+        (
+            '{"kind": "sighting", "what": "explosion.impact", "at": "2031-03-14T10:34:00Z", "lon": 37.5, "lat": 48.1, '
+            '"count": 3, "text": "дим", "alternatives": {"fire": 0.2}}',
+            '{"at":"2031-03-14T12:34:05.25+02:00","kind":"fix","what":"vessel","identity":"mmsi:211234560","lon":30.75,'
+            '"lat":46.45,"speed_mps":6.1}',
+            '{"kind": "status", "what": "report", "at": "2031-03-14T10:35Z", "sensor": "post 4", "id": "17"}',
+        ),
+        (
+            (
+                '{"kind": "sighting", "what": "fire", "at": "2031-03-14T10:34:00Z", "lon": 37.5, "lat": 95.2}',
+                "lat",
+                "95.2",
+                "is outside -90..90",
+            ),
+            (
+                '{"kind": "sighting", "what": "fire", "at": "2031-03-14T10:34:00Z", "lon": 37.5}',
+                "lon, lat",
+                "",
+                "go together",
+            ),
+            (
+                '{"kind": "sighting", "what": "fire", "at": "2031-03-14T10:34:00", "lon": 37.5, "lat": 48.1}',
+                "at",
+                "2031-03-14T10:34:00",
+                "has no zone",
+            ),
+            ('{"kind": "sighting", "what": "fire"}', "at", "", "is missing"),
+            ('{"kind": "rumour", "what": "fire", "at": "2031-03-14T10:34:00Z"}', "kind", "rumour", "is not one of fix"),
+            (
+                '{"kind": "sighting", "what": "thunder", "at": "2031-03-14T10:34:00Z"}',
+                "what",
+                "thunder",
+                "is not a term of the taxonomy",
+            ),
+            (
+                '{"kind": "sighting", "what": "fire", "at": "2031-03-14T10:34:00Z", "speed": 48}',
+                "speed",
+                "",
+                "no column 'speed'; did you mean 'speed_mps'?",
+            ),
+            (
+                '{"kind": "sighting", "what": "fire", "at": "2031-03-14T10:34:00Z", "count": true}',
+                "count",
+                "true",
+                "is not a number",
+            ),
+            (
+                '{"kind": "sighting", "what": "fire", "at": "2031-03-14T10:34:00Z", "alternatives": {"uav": 2}}',
+                "alternatives",
+                '{"uav":2}',
+                "has a probability outside 0..1",
+            ),
+            ('{"kind": "sighting"', "", "", "is no JSON object"),
+            ("[1, 2]", "", "", "is no JSON object"),
+        ),
+    ),
+    "observations CSV": Sample(
+        {"feed": "observations"},
+        "posted.csv",
+        "kind,what,at,until,lon,lat,count,text,source",
+        (
+            "sighting,explosion.impact,2031-03-14T10:34:00Z,,37.5,48.1,3,дим,elsewhere",
+            'sighting,burst,2031-03-14T10:34:00Z,2031-03-14T10:39:00Z,,,,"heard, not seen",',
+        ),
+        (
+            ("sighting,fire,soon,,37.5,48.1,,,", "at", "soon", "is not a time like"),
+            (
+                "sighting,fire,2031-03-14T10:34:00Z,2031-03-14T09:34:00Z,,,,,",
+                "until",
+                "2031-03-14T09:34:00Z",
+                "is before at",
+            ),
+            ("sighting,fire,2031-03-14T10:34:00Z,,37.5,48.1,2.5,,", "count", "2.5", "is not a whole number"),
+            ("sighting,fire,1031-03-14T10:34:00Z,,37.5,48.1,,,", "at", "1031-03-14T10:34:00Z", "is outside the years"),
+        ),
+    ),
     "cot": Sample(
         {"feed": "cot"},
         "team.xml",
@@ -646,6 +726,92 @@ def test_a_parquet_file_is_a_table_like_any_other(tmp_path):
     assert accepted["at"].to_pylist() == [datetime(2031, 3, 14, 9, 10, tzinfo=UTC)]
     assert accepted["count"].to_pylist() == [3]
     assert rejected["reason"].to_pylist() == ["time is missing"]
+
+
+ARROW = {
+    "kind": ["sighting", "fix"],
+    "what": ["explosion.impact", "vessel"],
+    "at": pa.array([datetime(2031, 3, 14, 9, 10, tzinfo=UTC), datetime(2031, 3, 14, 9, 11, tzinfo=UTC)]),
+    "lon": [37.5, 30.75],
+    "lat": [48.1, 46.45],
+    "speed_mps": pa.array([float("nan"), 6.1], pa.float32()),
+    "count": pa.array([3, None], pa.int8()),
+    "text": ['heard, not "seen"\n', None],
+    "alternatives": pa.array([[("fire", 0.25)], None], observation.LIKELIHOODS),
+    "leaf": pa.array([bytes(32)] * 2, pa.binary(32)),
+}
+
+
+NOT_UTF8 = pa.array([b"\xff", b""]).cast(pa.string(), safe=False)
+
+
+def an_arrow_stream(columns: dict[str, Any], **options: Any) -> bytes:
+    table, sink = pa.table(columns), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def test_rows_of_an_arrow_stream_are_records_whose_bytes_are_their_json_lines(write):
+    """So the same row is the same record whether it is sent as Arrow or as that line."""
+    given = Source(id="s", feed="observations")
+    accepted, rejected = read(given, write(an_arrow_stream(ARROW), "posted.arrow"))
+    assert rejected.num_rows == 0
+    raws = accepted["raw"].to_pylist()
+    assert json.loads(raws[0]) == {
+        "kind": "sighting",
+        "what": "explosion.impact",
+        "at": "2031-03-14 09:10:00.000000Z",
+        "lon": 37.5,
+        "lat": 48.1,
+        "count": 3,
+        "text": 'heard, not "seen"\n',
+        "alternatives": {"fire": 0.25},
+    }
+    check_rows(accepted, rejected, b"".join(raws), given, "posted.arrow")
+    again, _ = read(given, write(b"\n".join(raws), "posted.jsonl"))
+    assert again.drop_columns(["file"]) == accepted.drop_columns(["file"])
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (an_arrow_stream(ARROW, compression="zstd"), "its batches are packed: send them plain"),
+        (an_arrow_stream(ARROW | {"text": pa.array(["a", "b"]).dictionary_encode()}), "'text' is dictionary<"),
+        (an_arrow_stream(ARROW | {"speed": [1, 2]}), "no column 'speed'; did you mean 'speed_mps'?"),
+        (an_arrow_stream({name: ARROW[name] for name in ("kind", "what")}), "it has no column 'at'"),
+        (an_arrow_stream(ARROW)[:200], "is not a readable Arrow stream"),
+        (an_arrow_stream(ARROW)[:1500], "cannot be read on"),
+        (an_arrow_stream(ARROW | {"text": ["\0", ""]}), "text holds a NUL"),
+        (an_arrow_stream(ARROW | {"text": NOT_UTF8}), "cannot be read on"),
+    ],
+    ids=["packed", "dictionary", "unknown column", "missing column", "cut schema", "cut batch", "NUL", "not UTF-8"],
+)
+def test_hostile_arrow_streams_are_told_not_traced(content, told, write):
+    path = write(content, "posted.arrow")
+    try:
+        _, rejected = read(Source(id="s", feed="observations"), path)
+        said = rejected["reason"].to_pylist()[0]
+    except SourceError as error:
+        said = str(error)
+    assert told in said
+
+
+@settings(deadline=None, max_examples=100)
+@given(where=st.integers(0, 2500), flips=st.binary(min_size=1, max_size=8), cut=st.integers(0, 2500))
+def test_a_damaged_arrow_stream_never_raises_anything_but_a_message(where, flips, cut, tmp_path_factory):
+    content = bytearray(an_arrow_stream(ARROW))
+    at = where % len(content)
+    content[at : at + len(flips)] = flips
+    path = tmp_path_factory.mktemp("damaged") / "posted.arrow"
+    path.write_bytes(bytes(content[: len(content) - cut] if cut % 3 == 0 else content))
+    try:
+        accepted, rejected = read(Source(id="s", feed="observations"), path)
+    except SourceError:
+        return
+    assert sorted(accepted["record"].to_pylist() + rejected["record"].to_pylist()) == list(
+        range(1, accepted.num_rows + rejected.num_rows + 1)
+    )
 
 
 def test_a_damaged_parquet_file_is_refused(tmp_path):

@@ -49,6 +49,7 @@ REGISTRY: Mapping[str, Feed] = _Feeds(
         "asterix": "Asterix",
         "cot": "Cot",
         "firms": "Firms",
+        "observations": "Observations",
         "table": "Table",
     }
 )

@@ -19,7 +19,7 @@ from truceline.kernels import split
 #: What one rejection may keep of an endless line.
 PIECE_BYTES = 16 << 20
 #: No byte has this value: lines are neither split into fields nor quoted.
-_NONE = 256
+NONE = 256
 
 
 class Lines(NamedTuple):
@@ -50,10 +50,10 @@ def lines(
             data = np.frombuffer(text.data, np.uint8)
             whole = text.final and text.stream.problem is None
             starts, ends, _, wrong, text.begin, _ = split.split_records(
-                data, text.begin, whole, _NONE, _NONE, 0, longest, 0, MOST_RECORDS
+                data, text.begin, whole, NONE, NONE, 0, longest, 0, MOST_RECORDS
             )
             if len(starts):
-                yield Lines(data, starts, ends, _faults(data, starts, ends, wrong, longest))
+                yield Lines(data, starts, ends, faults_of(data, starts, ends, wrong, longest))
             elif text.final:
                 break
             elif text.left >= piece:
@@ -67,13 +67,14 @@ def lines(
             yield Records(0, [rest], {0: Fault(text.stream.problem)}, {}, text.stream.break_at)
 
 
-def _faults(
+def faults_of(
     data: npt.NDArray[np.uint8],
     starts: npt.NDArray[np.int64],
     ends: npt.NDArray[np.int64],
     wrong: npt.NDArray[np.uint8],
     longest: int,
 ) -> dict[int, Fault]:
+    """What the splitter found wrong with lines, by their position."""
     found = {}
     for line in np.flatnonzero(wrong).tolist():
         raw = data[starts[line] : ends[line]].tobytes()

@@ -30,6 +30,8 @@ from truceline.store.flat import flat, geometry, hexadecimal, iso_times
 
 #: Rows turned into text at a time.
 _ROWS = 20_000
+#: Rows of a row group of Parquet: fewer and it packs worse.
+_GROUP = 131_072
 #: Cells that spreadsheets compute: OWASP's list.
 _FORMULA = r"^([=+\-@\t\r])"
 #: Decimals of a degree that a centimetre needs.
@@ -56,6 +58,25 @@ def export(table: pa.Table, path: Path | str, format: str, name: str = "this tab
         When there is no such format, the table has no positions and GeoJSON was asked for, or the file cannot
         be written.
     """
+    write = _writer(table, format, name)
+    with _opened(path) as file:
+        for piece in write(table):
+            file.write(piece)
+    return int(table.num_rows)
+
+
+def pieces(table: pa.Table, format: str, name: str = "this table") -> Iterator[bytes]:
+    """The same bytes in pieces of some thousand rows, for whoever sends them on.
+
+    Raises
+    ------
+    StoreError
+        At once, when there is no such format, or no positions and GeoJSON was asked for.
+    """
+    return _writer(table, format, name)(table)
+
+
+def _writer(table: pa.Table, format: str, name: str) -> Callable[[pa.Table], Iterator[bytes]]:
     write = FORMATS.get(format)
     if write is None:
         raise StoreError(f"there is no format {format!r}; there are {', '.join(FORMATS)}")
@@ -64,9 +85,7 @@ def export(table: pa.Table, path: Path | str, format: str, name: str = "this tab
             f"{name}: GeoJSON needs positions, and its columns hold none ({', '.join(table.column_names)}); "
             "take csv, parquet or arrow"
         )
-    with _opened(path) as file:
-        write(table, file)
-    return int(table.num_rows)
+    return write
 
 
 def _placed(table: pa.Table) -> bool:
@@ -87,7 +106,43 @@ def _opened(path: Path | str) -> Iterator[BinaryIO]:
         yield file
 
 
-def _csv(table: pa.Table, file: BinaryIO) -> None:
+def _slices(table: pa.Table, rows: int = _ROWS) -> Iterator[pa.Table]:
+    """A table some rows at a time; one without rows once."""
+    return (table.slice(at, rows) for at in range(0, max(table.num_rows, 1), rows))
+
+
+class _Drain:
+    """A file that gives what was written into it since the last time."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self.closed = False
+
+    def write(self, content: bytes) -> int:
+        self._parts.append(bytes(content))
+        return len(content)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        self.closed = True
+
+    def take(self) -> bytes:
+        out = b"".join(self._parts)
+        self._parts.clear()
+        return out
+
+
+def _csv(table: pa.Table) -> Iterator[bytes]:
+    for number, rows in enumerate(_slices(table)):
+        drain = _Drain()
+        options = pyarrow.csv.WriteOptions(include_header=not number, batch_size=_ROWS, quoting_style="needed")
+        pyarrow.csv.write_csv(_cells(rows), pa.PythonFile(drain, "w"), options)
+        yield drain.take()
+
+
+def _cells(table: pa.Table) -> pa.Table:
     columns = {}
     for column in table.column_names:
         values = table[column]
@@ -99,8 +154,7 @@ def _csv(table: pa.Table, file: BinaryIO) -> None:
         else:
             values = defused(flat(values))
         columns[column] = values
-    options = pyarrow.csv.WriteOptions(batch_size=_ROWS, quoting_style="needed")
-    pyarrow.csv.write_csv(pa.table(columns), pa.PythonFile(file, "w"), options)
+    return pa.table(columns)
 
 
 def defused(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -110,15 +164,12 @@ def defused(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.replace_substring_regex(column, _FORMULA, r"'\1")
 
 
-def _geojson(table: pa.Table, file: BinaryIO) -> None:
-    file.write(b'{"type":"FeatureCollection","features":[')
-    first = True
-    for at in range(0, table.num_rows, _ROWS):
-        for feature in features(table.slice(at, _ROWS)):
-            file.write(b"\n" if first else b",\n")
-            file.write(feature)
-            first = False
-    file.write(b"\n]}\n")
+def _geojson(table: pa.Table) -> Iterator[bytes]:
+    before = b'{"type":"FeatureCollection","features":[\n'
+    for rows in _slices(table):
+        yield before + b",\n".join(features(rows))
+        before = b",\n"
+    yield b"\n]}\n" if table.num_rows else b"]}\n"
 
 
 def features(rows: pa.Table, key: str | None = None) -> Iterator[bytes]:
@@ -167,34 +218,61 @@ def _tidy(value: Any) -> Any:
     return value
 
 
-def _parquet(table: pa.Table, file: BinaryIO) -> None:
+def _parquet(table: pa.Table) -> Iterator[bytes]:
+    kinds: list[str] = []
+    if _placed(table):
+        found = {kind for rows in _slices(table) for kind in shapely.get_type_id(_drawn(rows)).tolist()}
+        kinds = [_TYPES[kind] for kind in sorted(found) if kind >= 0]
+    drain, writer = _Drain(), None
+    for rows in _slices(table, _GROUP):
+        whole = _typed(rows, kinds)
+        if writer is None:
+            writer = pyarrow.parquet.ParquetWriter(pa.PythonFile(drain, "w"), whole.schema, compression="zstd")
+        writer.write_table(whole)
+        yield drain.take()
+    if writer is not None:
+        writer.close()
+    yield drain.take()
+
+
+def _drawn(rows: pa.Table) -> Any:
+    return shapely.from_wkb(geometry(rows).to_numpy(zero_copy_only=False))
+
+
+def _typed(table: pa.Table, kinds: list[str]) -> pa.Table:
+    """Rows as GeoParquet has them; `kinds` are the geometry types of the whole table."""
     columns = {}
     for column in table.column_names:
         values = table[column]
         columns[column] = flat(values) if pa.types.is_fixed_size_binary(values.type) else values
     whole = pa.table(columns)
-    if _placed(table):
-        wkb = geometry(table)
-        kinds = np.unique(shapely.get_type_id(shapely.from_wkb(wkb.to_numpy(zero_copy_only=False))))
-        about = {"encoding": "WKB", "geometry_types": [_TYPES[kind] for kind in kinds.tolist() if kind >= 0]}
-        geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": about}}
-        at = [name for name in whole.column_names if name != "geometry"]
-        whole = whole.select(at).append_column("geometry", wkb)
-        whole = whole.replace_schema_metadata({b"geo": json.dumps(geo).encode()})
-    pyarrow.parquet.write_table(whole, pa.PythonFile(file, "w"), compression="zstd")
+    if not _placed(table):
+        return whole
+    geo = {
+        "version": "1.1.0",
+        "primary_column": "geometry",
+        "columns": {"geometry": {"encoding": "WKB", "geometry_types": kinds}},
+    }
+    at = [name for name in whole.column_names if name != "geometry"]
+    whole = whole.select(at).append_column("geometry", geometry(table))
+    return whole.replace_schema_metadata({b"geo": json.dumps(geo).encode()})
 
 
 _TYPES = dict(enumerate(("Point", "LineString", "LinearRing", "Polygon", "MultiPoint", "MultiLineString")))
 _TYPES |= {6: "MultiPolygon", 7: "GeometryCollection"}
 
 
-def _arrow(table: pa.Table, file: BinaryIO) -> None:
-    with pa.ipc.new_stream(pa.PythonFile(file, "w"), table.schema) as writer:
-        writer.write_table(table)
+def _arrow(table: pa.Table) -> Iterator[bytes]:
+    drain = _Drain()
+    with pa.ipc.new_stream(pa.PythonFile(drain, "w"), table.schema) as writer:
+        for rows in _slices(table):
+            writer.write_table(rows)
+            yield drain.take()
+    yield drain.take()
 
 
 #: Format, what writes it.
-FORMATS: dict[str, Callable[[pa.Table, BinaryIO], None]] = {
+FORMATS: dict[str, Callable[[pa.Table], Iterator[bytes]]] = {
     "csv": _csv,
     "geojson": _geojson,
     "parquet": _parquet,

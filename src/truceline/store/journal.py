@@ -24,7 +24,7 @@ from truceline.errors import NotFoundError, StoreError
 from truceline.store import redaction, tail
 from truceline.store.committing import commit, split, together
 from truceline.store.frames import head_of
-from truceline.store.kinds import appendable, conform, kind_of
+from truceline.store.kinds import appendable, conform
 from truceline.store.proof import Proof
 from truceline.store.reading import Reader
 from truceline.store.record import proof_of, record, redactions_of
