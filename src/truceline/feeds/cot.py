@@ -261,6 +261,7 @@ def event(
     speed_mps: float = math.nan,
     course_deg: float = math.nan,
     remarks: str | None = None,
+    more: str = "",
 ) -> bytes:
     """One event as XML, which this feed reads back the same; what may be told to whom is not judged here.
 
@@ -272,14 +273,12 @@ def event(
         Aware.
     hae_m, ce_m, le_m, speed_mps, course_deg
         NaN: not known.
+    more
+        Further elements of the detail, as XML.
     """
 
     def said(value: float) -> str:
         return str(UNKNOWN) if math.isnan(value) else repr(float(value))
-
-    def quoted(text: str) -> str:
-        # XML has no way to write control characters.
-        return html.escape("".join(c if c.isprintable() or c in "\t\n" else "\ufffd" for c in text))
 
     def moment(time: datetime) -> str:
         return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -292,5 +291,10 @@ def event(
     return (
         f'<event version="2.0" uid="{quoted(uid)}" type="{quoted(kind)}" how="{quoted(how)}" time="{moment(at)}" '
         f'start="{moment(at)}" stale="{moment(stale)}"><point lat="{float(lat)!r}" lon="{float(lon)!r}" '
-        f'hae="{said(hae_m)}" ce="{said(ce_m)}" le="{said(le_m)}"/><detail>{detail}</detail></event>'
+        f'hae="{said(hae_m)}" ce="{said(ce_m)}" le="{said(le_m)}"/><detail>{detail}{more}</detail></event>'
     ).encode()
+
+
+def quoted(text: str) -> str:
+    """A text as XML writes it, in an attribute or between tags; it has no way to write control characters."""
+    return html.escape("".join(c if c.isprintable() or c in "\t\n" else "\ufffd" for c in text))

@@ -21,7 +21,18 @@ from truceline.serve.guard import Guard, Limits
 from truceline.serve.service import Service
 
 #: Modules with a `router`, in the order in which addresses are tried.
-PARTS: tuple[str, ...] = ("session", "ogc", "pictures", "streams", "cases", "findings", "attachments", "field", "pages")
+PARTS: tuple[str, ...] = (
+    "session",
+    "ogc",
+    "pictures",
+    "streams",
+    "cases",
+    "findings",
+    "attachments",
+    "field",
+    "cap",
+    "pages",
+)
 
 _STATUS = {
     NotFoundError: 404,
