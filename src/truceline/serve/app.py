@@ -22,16 +22,8 @@ from truceline.serve.service import Service
 
 #: Modules with a `router`, in the order in which addresses are tried.
 PARTS: tuple[str, ...] = (
-    "session",
-    "ogc",
-    "pictures",
-    "streams",
-    "cases",
-    "findings",
-    "attachments",
-    "field",
-    "cap",
-    "pages",
+    *("session", "ogc", "pictures", "boards", "exports", "reports", "outputs"),
+    *("streams", "cases", "findings", "attachments", "field", "cap", "pages"),
 )
 
 _STATUS = {

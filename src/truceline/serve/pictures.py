@@ -1,4 +1,4 @@
-"""The picture for pages: the whole, then what is otherwise; editions, the timeline, the agreement's sites."""
+"""The picture for pages: the whole, then what is otherwise; and its editions."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

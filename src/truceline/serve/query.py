@@ -22,6 +22,7 @@ from truceline.errors import NotFoundError, StoreError
 from truceline.intake import JOURNAL
 from truceline.pipeline import BOOK, KEYS, gazetteer
 from truceline.release import COARSE, MISSION_ONLY, Principal, horizon, label_of
+from truceline.serve.access import may
 from truceline.serve.filters import Question, matching
 from truceline.serve.service import Service, Snapshot
 from truceline.serve.views import COLLECTIONS, MORE, Collection, Released, Setting, mission_view, views_below
@@ -33,6 +34,8 @@ _KEPT_TABLES = 32
 _KEPT_VIEWS = 8
 
 OPAQUE_KEY = "opaque.key"
+#: The mission's own, but no evidence.
+CASEWORK = frozenset({"cases", "lineage"})
 
 
 class Page(NamedTuple):
@@ -73,10 +76,8 @@ class Query:
         label = self.label(principal)
         if label is None:
             return []
-        if label == "mission":
-            return list(COLLECTIONS)
-        there = self._below(label)
-        return [name for name in COLLECTIONS if name in there and name not in MISSION_ONLY]
+        there = COLLECTIONS if label == "mission" else self._below(label)
+        return [name for name in COLLECTIONS if name in there and self._may(name, label, principal)]
 
     def about(self, collection: str) -> Collection:
         """What identifies the rows of a collection, and when they were."""
@@ -128,7 +129,7 @@ class Query:
         """
         label = self.label(principal)
         known = collection in COLLECTIONS or (collection in MORE and label == "mission")
-        if not known or label is None or (label != "mission" and collection in MISSION_ONLY):
+        if not known or label is None or not self._may(collection, label, principal):
             raise NotFoundError(f"there is no collection {collection!r}")
         of = self.edition(principal, edition, as_of)
         if label == "mission":
@@ -213,6 +214,12 @@ class Query:
             return plain.hex()
         column = pa.array([plain], pa.binary(16))
         return str(coarse.opaque(column, self._opaque_key(), label)[0].as_py().hex())
+
+    def _may(self, collection: str, label: str, principal: Principal) -> bool:
+        """Whether a collection is there at all: tracks and what leads back to observations are evidence."""
+        if collection not in MISSION_ONLY:
+            return True
+        return label == "mission" and (collection in CASEWORK or may(principal, "evidence"))
 
     # Made once
 

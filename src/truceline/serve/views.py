@@ -254,7 +254,20 @@ def _sorted(rows: pa.Table, label: str, name: str, setting: Setting) -> pa.Table
         pa.table({"at": rows[about.begins], "id": rows[about.key].cast(pa.binary())}),
         sort_keys=[("at", "ascending"), ("id", "ascending")],
     )
-    return rows.take(order)
+    return scrubbed(rows.take(order))
+
+
+def scrubbed(rows: pa.Table) -> pa.Table:
+    """Rows with nothing beside their values: no dictionary of words that no row has, no remarks of the schema.
+
+    They were taken out of a larger table, so that under a null there is nothing either: a column that was masked
+    still has its numbers there, and a file of Arrow would carry them.
+    """
+    columns = {}
+    for name in rows.column_names:
+        values = rows[name]
+        columns[name] = values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+    return pa.table(columns)
 
 
 def _ground(name: str, tables: Tables, setting: Setting, until: datetime | None) -> pa.Table:
