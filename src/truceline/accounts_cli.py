@@ -140,7 +140,7 @@ def password(folder: Mission, name: Name, /, *, password_stdin: Stdin = False) -
 @app.command(
     help_epilogue=examples(
         "truceline account token my-mission patrol-3 --scope report --days 30",
-        "truceline account token my-mission gis --scope see --label public --purpose 'QGIS in the office'",
+        "truceline account token my-mission gis --label public --purpose 'the office'",
     )
 )
 def token(

@@ -216,7 +216,7 @@ class Door:
                     book.execute("UPDATE session SET seen_at = ? WHERE hash = ?", (at.isoformat(), key))
                 elif kind == "token":
                     book.execute("UPDATE token SET seen_at = ? WHERE id = ?", (at.isoformat(), key))
-            book.execute("DELETE FROM session WHERE made_at < ?", (over,))
+            book.execute("DELETE FROM session WHERE made_at <= ?", (over,))
         with self._lock:  # not before they are on disk, and not what was used again meanwhile
             for key, at in seen.items():
                 if self._seen.get(key) == at:
