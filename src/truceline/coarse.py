@@ -45,7 +45,7 @@ class Ground:
     def __init__(self, frame: Frame, gazetteer: Gazetteer) -> None:
         self.frame, self.gazetteer = frame, gazetteer
 
-    def cells(self, lon: Floats, lat: Floats) -> tuple[Floats, Floats, list[str]]:
+    def cells(self, lon: Floats, lat: Floats) -> tuple[Floats, Floats, list[str | None]]:
         """The place of each point: longitude, latitude, words.
 
         The words and whether it is a settlement follow from the cell's middle, never from the point. NaN, NaN and
@@ -104,8 +104,10 @@ def hours(column: pa.ChunkedArray, up: bool = False) -> pa.ChunkedArray:
 
 
 def tenths(column: pa.ChunkedArray) -> pa.Array:
-    """Probabilities to a tenth; null stays null."""
-    return nullable(np.round(np.round(to_numpy(column).astype(np.float64) / STEP) * STEP, 1))
+    """Probabilities to a tenth; null stays null. What is not certain is never rounded to 0 or 1, but to 0.05, 0.95."""
+    exact = to_numpy(column).astype(np.float64)
+    near = np.clip(np.round(np.round(exact / STEP) * STEP, 1), STEP / 2, 1 - STEP / 2)
+    return nullable(np.where((exact == 0) | (exact == 1), exact, near))
 
 
 def not_few(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -226,4 +228,8 @@ def sentences(rows: pa.Table, titles: Mapping[str, str], parties: Mapping[str, s
 
 
 def _about(p: float) -> str:
+    if p in (0.0, 1.0):
+        return f"probability of breach {p:.1f}"
+    if not 0.06 < p < 0.94:
+        return f"probability of breach {'below 0.1' if p < 0.5 else 'above 0.9'}"
     return f"probability of breach about {p:.1f}"

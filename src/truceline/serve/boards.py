@@ -148,7 +148,11 @@ def _findings(rows: pa.Table) -> list[dict[str, Any]]:
     names = ["clause", "reading", "p_breach", "severity", "sentence"]
     times = [iso_times(rows[name]) for name in ("first_breach_from", "first_breach_until")]
     table = pa.table(
-        [pa.array([one.hex() for one in rows["finding_id"].to_pylist()], pa.string()), *times, *rows.select(names).columns],
+        [
+            pa.array([one.hex() for one in rows["finding_id"].to_pylist()], pa.string()),
+            *times,
+            *rows.select(names).columns,
+        ],
         names=["id", "first_breach_from", "first_breach_until", *names],
     )
     found: list[dict[str, Any]] = table.to_pylist()
@@ -175,6 +179,7 @@ def listening_of(service: Service) -> tallies.Listening:
     found = service.kept.get("listening")
     if found is None:
         query = query_of(service)
-        found = tallies.Listening(service, sites_of(query.setting.agreement, service.folder))
-        service.kept["listening"] = found
-    return found  # type: ignore[no-any-return]
+        new = tallies.Listening(service, sites_of(query.setting.agreement, service.folder))
+        found = service.kept.setdefault("listening", new)
+    assert isinstance(found, tallies.Listening)
+    return found

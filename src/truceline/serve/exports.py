@@ -48,7 +48,9 @@ _KNOWN = frozenset({"bbox", "datetime", "edition", "as_of", "f"})
         200: {
             "description": "The file, sent while it is made.",
             "content": {
-                "text/csv": {"example": "incident_id,what,first_at\n7255f166...,explosion.impact,2031-03-14T04:29:57Z\n"},
+                "text/csv": {
+                    "example": "incident_id,what,first_at\n7255f166...,explosion.impact,2031-03-14T04:29:57Z\n"
+                },
                 "application/vnd.apache.parquet": {},
                 "application/vnd.apache.arrow.stream": {},
                 "application/geo+json": {},

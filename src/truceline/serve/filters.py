@@ -152,14 +152,16 @@ def _having(rows: pa.Table, name: str, texts: Iterable[str]) -> Bools:
     wanted = [_value(name, text, values.type) for text in texts]
     if bound:
         compared = pc.greater_equal if bound == "_min" else pc.less_equal
-        if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type) or pa.types.is_timestamp(values.type)):
+        if not (
+            pa.types.is_floating(values.type) or pa.types.is_integer(values.type) or pa.types.is_timestamp(values.type)
+        ):
             raise QueryError(f"{name} = {wanted[0]!r}: {column} has no order; ask for it as it is")
         hits = [compared(values, one) for one in wanted]
     elif pa.types.is_list(values.type):
         return _containing(values, wanted)
     else:
         hits = [pc.equal(values, one) for one in wanted]
-    return np.logical_or.reduce([pc.fill_null(hit, False).to_numpy() for hit in hits])
+    return np.asarray(np.logical_or.reduce([pc.fill_null(hit, False).to_numpy() for hit in hits]))
 
 
 def _value(name: str, text: str, kind: pa.DataType) -> Any:
@@ -199,8 +201,9 @@ def _containing(values: pa.ChunkedArray, wanted: Sequence[Any]) -> Bools:
     lists = values.combine_chunks()
     of = pc.list_parent_indices(lists).to_numpy()
     items = pc.list_flatten(lists)
-    hit = np.logical_or.reduce([pc.fill_null(pc.equal(items, one), False).to_numpy(zero_copy_only=False) for one in wanted])
+    hit = np.logical_or.reduce(
+        [pc.fill_null(pc.equal(items, one), False).to_numpy(zero_copy_only=False) for one in wanted]
+    )
     out = np.zeros(len(values), np.bool_)
     out[of[hit]] = True
     return out
-

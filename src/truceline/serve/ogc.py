@@ -266,9 +266,7 @@ def item(
 # ---- what others need as well --------------------------------------------------------------------------------------
 
 
-def question(
-    request: Request, bbox: str | None, when: str | None, known: frozenset[str] = _KNOWN
-) -> filters.Question:
+def question(request: Request, bbox: str | None, when: str | None, known: frozenset[str] = _KNOWN) -> filters.Question:
     """What an address asks for: box, interval, and properties by whatever other names it holds."""
     return filters.Question(
         None if bbox is None else filters.box(bbox),
@@ -384,5 +382,7 @@ def _interval(rows: pa.Table, begins: str, ends: str) -> list[str | None]:
         if pa.types.is_string(column.type):
             column = column.cast(pa.date32()).cast(pa.timestamp("us")).cast(TIME)
         value = pc.min_max(column)[end]
-        out.append(iso_times(pa.chunked_array([pa.array([value.as_py()], TIME)]))[0].as_py() if value.is_valid else None)
+        out.append(
+            iso_times(pa.chunked_array([pa.array([value.as_py()], TIME)]))[0].as_py() if value.is_valid else None
+        )
     return out

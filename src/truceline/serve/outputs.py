@@ -97,7 +97,10 @@ def problems(service: Service) -> list[str]:
     summary="Figures for Prometheus",
     response_model=None,
     responses={
-        200: {"description": "Prometheus's text format.", "content": {"text/plain": {"example": "truceline_revision 42\n"}}},
+        200: {
+            "description": "Prometheus's text format.",
+            "content": {"text/plain": {"example": "truceline_revision 42\n"}},
+        },
         404: {"description": "Figures are for the mission's own readers and the machine itself."},
     },
 )
@@ -160,7 +163,9 @@ class Figures:
     def _of_picture(self) -> Iterator[Metric]:
         snapshot, now = self.service.live.snapshot, self.service.clock()
         yield _gauge("revision", "Revision of the live picture.", snapshot.revision)
-        yield _gauge("picture_age_seconds", "Now less the event time up to which the picture speaks.", _s(now, snapshot.at))
+        yield _gauge(
+            "picture_age_seconds", "Now less the event time up to which the picture speaks.", _s(now, snapshot.at)
+        )
         yield _gauge("picture_behind_seconds", "For how long journalled records have waited for the picture.",
                      getattr(self.service.live, "behind_s", 0.0))  # fmt: skip
         if snapshot.edition is not None:

@@ -1,5 +1,7 @@
 """The picture for pages: the whole, then what is otherwise; and its editions."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -18,7 +20,7 @@ from truceline.release import COARSE, Principal, horizon
 from truceline.serve import query as querying
 from truceline.serve.access import See
 from truceline.serve.ogc import stamp, whole
-from truceline.serve.service import Service, service_of
+from truceline.serve.service import Service, Snapshot, service_of
 from truceline.store.export import features
 
 router = APIRouter(prefix="/api", tags=["picture"])
@@ -27,6 +29,8 @@ router = APIRouter(prefix="/api", tags=["picture"])
 PARTS = ("events", "incidents", "findings")
 #: Pictures of a label below the mission's that a page can ask for the difference to: minutes to hours of them.
 _KEPT = 64
+#: Ways of asking (collections, window) that are remembered of readers below the mission's label.
+_KEPT_WAYS = 16
 
 
 class Seen:
@@ -37,20 +41,53 @@ class Seen:
 
     def __init__(self) -> None:
         self.shown: dict[int, dict[str, dict[str, bytes]]] = {}
+        self.made_of: tuple[Any, ...] = ()
+        self.encoded: dict[str, dict[str, bytes]] = {}
+        self.revision = 0
 
-    def keep(self, encoded: Mapping[str, Mapping[str, bytes]]) -> int:
-        """Remember a picture; its revision."""
+    def is_of(self, made_of: tuple[Any, ...]) -> bool:
+        """Whether the newest picture kept was made of these very tables, at the same time."""
+        same = len(made_of) == len(self.made_of) and made_of[0] == self.made_of[0]
+        return same and all(a is b for a, b in zip(made_of[1:], self.made_of[1:], strict=True))
+
+    def keep(self, made_of: tuple[Any, ...], encoded: dict[str, dict[str, bytes]]) -> None:
+        """Remember a picture, encoded, and what it was made of."""
         hashes = {
             name: {one: blake2b(feature, digest_size=16).digest() for one, feature in rows.items()}
             for name, rows in encoded.items()
         }
         whole_of = blake2b(msgspec.msgpack.encode(hashes), digest_size=6).digest()
-        revision = int.from_bytes(whole_of, "big") + 1  # below 2**48: exact in JavaScript; never 0
-        self.shown.pop(revision, None)
-        self.shown[revision] = hashes
+        self.made_of, self.encoded = made_of, encoded
+        self.revision = int.from_bytes(whole_of, "big") + 1  # below 2**48: exact in JavaScript; never 0
+        self.shown.pop(self.revision, None)
+        self.shown[self.revision] = hashes
         while len(self.shown) > _KEPT:
             self.shown.pop(next(iter(self.shown)))
-        return revision
+
+
+class Pictures:
+    """Answers that many pages ask for, each made once. One thread at a time makes one; the others wait for it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.bodies: OrderedDict[Any, tuple[Snapshot, bytes]] = OrderedDict()
+        self.seen: OrderedDict[Any, Seen] = OrderedDict()
+
+    def seen_by(self, key: Any) -> Seen:
+        """What was shown to readers who ask for the same."""
+        found = self.seen.setdefault(key, Seen())
+        self.seen.move_to_end(key)
+        while len(self.seen) > _KEPT_WAYS:
+            self.seen.popitem(last=False)
+        return found
+
+    def keep(self, key: Any, snapshot: Snapshot, body: bytes) -> None:
+        """An answer of a picture; those of earlier ones are of no use any more."""
+        for old in [one for one, (of, _) in self.bodies.items() if of is not snapshot]:
+            del self.bodies[old]
+        self.bodies[key] = (snapshot, body)
+        while len(self.bodies) > _KEPT:
+            self.bodies.popitem(last=False)
 
 
 @router.get(
@@ -107,8 +144,10 @@ def picture(
     query = querying.query_of(service)
     label = query.label(asking)
     if label == "mission":
-        return _of_mission(service, names, known, hours, asking)
-    return _below(service, label, names, known, hours, asking)
+        body = _of_mission(service, names, known, hours, asking)
+    else:
+        body = _below(service, label, names, known, hours, asking)
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def _hours(text: str | None, otherwise: float) -> float:
@@ -121,69 +160,82 @@ def _hours(text: str | None, otherwise: float) -> float:
     return hours
 
 
-def _of_mission(service: Service, names: list[str], since: int | None, hours: float, asking: Principal) -> Response:
+def _of_mission(service: Service, names: list[str], since: int | None, hours: float, asking: Principal) -> bytes:
     """The mission's answer: of the live picture's own changes."""
     changes = service.live.changes(since) if since is not None else None
     snapshot = service.live.snapshot  # after the changes: what has come since then is told at the next asking
     revision = snapshot.revision if changes is None else changes.revision
-    kept = service.kept.setdefault("pictures", {})
+    kept = _pictures(service)
     key = (tuple(names), since if changes is not None else None, revision, hours)
-    found = kept.get(key)
-    if found is not None and found[0] is snapshot:
-        return Response(found[1], media_type="application/json")
-    query = querying.query_of(service)
-    parts = {}
-    for name in names:
-        rows = _recent(query.view(name, asking), query.about(name), snapshot.at, hours)
-        removed: list[str] = []
-        if changes is not None:
-            wanted = pa.array(changes.upserted.get(name, []), pa.binary(16))
-            rows = rows.filter(pc.is_in(rows[query.about(name).key], value_set=wanted))
-            removed = [one.hex() for one in changes.removed.get(name, [])]
-        parts[name] = (list(features(rows, query.about(name).key)), removed)
-    head = {
-        "revision": revision,
-        "at": stamp(snapshot.at),
-        "edition": snapshot.edition.number if snapshot.edition is not None else None,
-        "reset": changes is None,
-    }
-    body = _encoded(head, parts)
-    for old in [one for one, (of, _) in kept.items() if of is not snapshot]:  # 500 pages ask for the same few
-        kept.pop(old, None)
-    kept[key] = (snapshot, body)
-    return Response(body, media_type="application/json")
+    with kept.lock:
+        found = kept.bodies.get(key)
+        if found is not None and found[0] is snapshot:
+            return found[1]
+        query = querying.query_of(service)
+        parts = {}
+        for name in names:
+            rows = _recent(query.view(name, asking), query.about(name), snapshot.at, hours)
+            removed: list[str] = []
+            if changes is not None:
+                wanted = pa.array(changes.upserted.get(name, []), pa.binary(16))
+                rows = rows.filter(pc.is_in(rows[query.about(name).key], value_set=wanted))
+                removed = [one.hex() for one in changes.removed.get(name, [])]
+            parts[name] = (list(features(rows, query.about(name).key)), removed)
+        head = {
+            "revision": revision,
+            "at": stamp(snapshot.at),
+            "edition": snapshot.edition.number if snapshot.edition is not None else None,
+            "reset": changes is None,
+        }
+        body = _encoded(head, parts)
+        kept.keep(key, snapshot, body)
+        return body
 
 
 def _below(
     service: Service, label: str | None, names: list[str], since: int | None, hours: float, asking: Principal
-) -> Response:
+) -> bytes:
     """The answer to all others: of what they see alone, compared with what they saw."""
     query = querying.query_of(service)
     now = service.clock().replace(second=0, microsecond=0)
     until = horizon(now) if label in COARSE or label is None else now
-    encoded: dict[str, dict[str, bytes]] = {}
-    for name in names:
-        if label is None:
-            encoded[name] = {}
-            continue
-        rows, key = query.view(name, asking), query.about(name).key
-        rows = _recent(rows, query.about(name), until, hours)
-        ids = [one.hex() for one in rows[key].to_pylist()]
-        encoded[name] = dict(zip(ids, features(rows, key), strict=True))
-    seen: Seen = service.kept.setdefault(("seen", label, tuple(names), hours), Seen())
-    before = seen.shown.get(since) if since is not None else None
-    revision = seen.keep(encoded)
-    now_shown = seen.shown[revision]
-    parts = {}
-    for name, rows_by_id in encoded.items():
-        if before is None:
-            parts[name] = (list(rows_by_id.values()), [])
-            continue
-        old = before[name]
-        changed = [feature for one, feature in rows_by_id.items() if old.get(one) != now_shown[name][one]]
-        parts[name] = (changed, [one for one in old if one not in rows_by_id])
-    head = {"revision": revision, "at": stamp(until), "edition": None, "reset": before is None}
-    return Response(_encoded(head, parts), media_type="application/json")
+    views = {name: query.view(name, asking) for name in names} if label is not None else {}
+    kept = _pictures(service)
+    with kept.lock:
+        seen = kept.seen_by((label, tuple(names), hours))
+        made_of = (until, *views.values())
+        if not seen.is_of(made_of):
+            encoded: dict[str, dict[str, bytes]] = {name: {} for name in names}
+            for name, rows in views.items():
+                about = query.about(name)
+                rows = _recent(rows, about, until, hours)
+                ids = [one.hex() for one in rows[about.key].to_pylist()]
+                encoded[name] = dict(zip(ids, features(rows, about.key), strict=True))
+            seen.keep(made_of, encoded)
+        before = seen.shown.get(since) if since is not None else None
+        hashes = seen.shown[seen.revision]
+        parts = {name: _against(rows, hashes[name], before, name) for name, rows in seen.encoded.items()}
+        head = {"revision": seen.revision, "at": stamp(until), "edition": None, "reset": before is None}
+        return _encoded(head, parts)
+
+
+def _against(
+    rows: Mapping[str, bytes], hashes: Mapping[str, bytes], before: Mapping[str, Mapping[str, bytes]] | None, name: str
+) -> tuple[list[bytes], list[str]]:
+    """What is new or other than before, and which ids are gone; everything where there is no before."""
+    if before is None:
+        return list(rows.values()), []
+    old = before[name]
+    changed = [feature for one, feature in rows.items() if old.get(one) != hashes[one]]
+    return changed, [one for one in old if one not in rows]
+
+
+def _pictures(service: Service) -> Pictures:
+    found = service.kept.get("pictures")
+    if found is None:
+        found = service.kept.setdefault("pictures", Pictures())
+    assert isinstance(found, Pictures)
+    return found
 
 
 def _recent(rows: pa.Table, about: Any, until: datetime, hours: float) -> pa.Table:

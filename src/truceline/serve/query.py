@@ -310,8 +310,9 @@ def query_of(service: Service) -> Query:
     """The query layer of a running mission: one, kept with it."""
     found = service.kept.get("query")
     if found is None:
-        found = service.kept["query"] = Query(service)
-    return found  # type: ignore[no-any-return]
+        found = service.kept.setdefault("query", Query(service))  # threads may ask at once: one stays
+    assert isinstance(found, Query)
+    return found
 
 
 def opaque_key(folder: Path) -> bytes:

@@ -52,7 +52,9 @@ def reports(request: Request, asking: See) -> list[dict[str, Any]]:
         by_report.setdefault((row.day, row.edition), []).append(row)
     out = []
     for (day, edition), rows in sorted(by_report.items(), reverse=True):
-        files = [{"name": _name(row), "sha256": row.sha256, "href": _href(day, edition, _name(row))} for row in rows]
+        files: list[dict[str, str | None]] = [
+            {"name": _name(row), "sha256": row.sha256, "href": _href(day, edition, _name(row))} for row in rows
+        ]
         newest = latest is not None and edition == latest.number
         if newest and PDF not in {one["name"] for one in files} and find_spec("typst") is not None:
             files.append({"name": PDF, "sha256": None, "href": _href(day, edition, PDF)})

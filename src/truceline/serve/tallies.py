@@ -172,8 +172,8 @@ def silences(heard: Heard, mission: Mission, begin_s: float, end_s: float) -> li
             limit = max(TIMES_MEDIAN * float(np.median(gaps)), LEAST_SILENCE_S)
         times = np.append(times, end_s) if len(times) and end_s > times[-1] else times
         gaps = np.diff(times)
-        for place in np.flatnonzero((gaps > limit) & (times[1:] > begin_s) & (times[:-1] < end_s)).tolist():
-            out.append({"source": name, "from": times[place], "until": times[place + 1], "after_s": limit})
+        long = np.flatnonzero((gaps > limit) & (times[1:] > begin_s) & (times[:-1] < end_s)).tolist()
+        out += [{"source": name, "from": times[i], "until": times[i + 1], "after_s": limit} for i in long]
     return out
 
 
@@ -197,9 +197,7 @@ def nearest_site(sites: pa.Table, findings: pa.Table, frame: Frame) -> list[str 
     return out
 
 
-def days_at(
-    site: str, heard: Heard, likely_by_day: Mapping[date, int], last: date, n: int
-) -> list[dict[str, Any]]:
+def days_at(site: str, heard: Heard, likely_by_day: Mapping[date, int], last: date, n: int) -> list[dict[str, Any]]:
     """The last n reporting days at a site: "finding", "quiet", or "not assessed" where nothing was heard near it."""
     out = []
     for back in range(n - 1, -1, -1):

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from truceline import coarse
 from truceline.agreement import Agreement
 from truceline.finding import CASES, FINDINGS
-from truceline.observation import RELEASES, TIME
+from truceline.observation import RELEASES, TIME, nullable, to_numpy
 from truceline.picture import ASSOCIATIONS, EVENTS, INCIDENTS, LINE, LINEAGE, MOVEMENTS, TRACK_POINTS, TRACKS
 from truceline.release import COARSE, GROUND, sees
 from truceline.rules.zones_at import ZONES
@@ -184,7 +184,9 @@ def _findings(
     texts = [let_out[i].text if let_out[i] is not None else None for i in kept]  # type: ignore[union-attr]
     rows = coarse.replaced(rows, {"release": pa.array([labels[i] for i in kept], pa.string())})
     rows = _placed(rows, setting, known, until is not None)
-    subject = pc.if_else(pc.equal(rows["subject_kind"], "incident"), _only(rows["subject_id"], known), rows["subject_id"])
+    subject = pc.if_else(
+        pc.equal(rows["subject_kind"], "incident"), _only(rows["subject_id"], known), rows["subject_id"]
+    )
     rows = coarse.replaced(rows, {"subject_id": subject})
     if texts:
         said = pc.coalesce(pa.array(texts, pa.string()), rows["sentence"])
@@ -214,8 +216,9 @@ def _placed(rows: pa.Table, setting: Setting, known: pa.ChunkedArray, strict: bo
     cues = coarse.cueing(rows)
     visible = pc.is_in(rows["subject_id"], value_set=known.combine_chunks()).to_numpy()
     hide = np.ones(rows.num_rows, np.bool_) if strict else cues | ~visible
-    lon, lat = (coarse.to_numpy(rows[name]) for name in ("lon", "lat"))
+    lon, lat = (to_numpy(rows[name]) for name in ("lon", "lat"))
     ground = setting.ground()
+    words: list[str | None]
     at_lon, at_lat, words = ground.cells(lon, lat)
     if strict and cues.any():
         far_lon, far_lat, far = ground.settlements(lon, lat)
@@ -224,8 +227,8 @@ def _placed(rows: pa.Table, setting: Setting, known: pa.ChunkedArray, strict: bo
     error = coarse.errors_m(rows["major_m"])
     placed = rows["lon"].is_valid()
     made: dict[str, Any] = {
-        "lon": coarse.nullable(at_lon),
-        "lat": coarse.nullable(at_lat),
+        "lon": nullable(at_lon),
+        "lat": nullable(at_lat),
         "major_m": pc.if_else(placed, error, None),
         "place": pc.if_else(placed, pa.array(words, pa.string()), None),
         "p_breach": coarse.tenths(rows["p_breach"]).cast(pa.float32()),
@@ -315,4 +318,3 @@ def _index_in(column: pa.ChunkedArray, among: pa.ChunkedArray) -> pa.ChunkedArra
 def _only(column: pa.ChunkedArray, known: pa.ChunkedArray) -> pa.ChunkedArray:
     """Ids of `known`, null for others: a reader must not learn that two rows have something unseen in common."""
     return pc.if_else(pc.is_in(column, value_set=known.combine_chunks()), column, pa.scalar(None, column.type))
-
