@@ -23,7 +23,7 @@ function bar(value, product) {
   const part = (x, name) => el("svg:rect", { class: name, x: 0, y: 2, height: HIGH - 4, width: Math.max(0, Math.min(1, x ?? 0)) * WIDE });
   return el(
     "svg:svg",
-    { viewBox: `0 0 ${WIDE} ${HIGH}`, width: WIDE, height: HIGH, "aria-hidden": "true", class: "factor-bar" },
+    { viewBox: `0 0 ${WIDE} ${HIGH}`, width: WIDE, height: HIGH, preserveAspectRatio: "none", "aria-hidden": "true", class: "factor-bar" },
     el("svg:rect", { class: "track", x: 0, y: 2, height: HIGH - 4, width: WIDE }),
     part(value, "value"),
     part(product, "product"),
@@ -45,19 +45,18 @@ export function chart(factors, p) {
     return el(
       "tr",
       {},
-      el("th", { scope: "row" }, asks(one.name), el("small", {}, english(one.source ?? ""), " · ", t(`confidence.${one.confidence ?? "low"}`))),
-      el("td", {}, bar(one.value, unsaid ? null : product)),
-      el("td", { class: "n" }, share(one.value)),
+      el("th", { scope: "row" }, asks(one.name), bar(one.value, unsaid ? null : product), el("small", {}, english(one.source ?? ""), " · ", t(`confidence.${one.confidence ?? "low"}`))),
+      el("td", { class: "n" }, one.value === 1 || one.value === 0 ? number(one.value, 2) : share(one.value)),
       el("td", { class: "n" }, unsaid ? "—" : share(product)),
     );
   });
   if (!rows.length) return el("p", { class: "soft" }, t("factors.none"));
-  const head = ["factors.what", "factors.bar", "factors.value", "factors.so_far"];
+  const head = ["factors.what", "factors.value", "factors.so_far"];
   return el(
     "table",
     { class: "factors" },
     el("caption", {}, t("factors.caption", { n: rows.length, p: share(p) })),
-    el("thead", {}, el("tr", {}, head.map((key, n) => el("th", { scope: "col", class: n > 1 ? "n" : null }, t(key))))),
+    el("thead", {}, el("tr", {}, head.map((key, n) => el("th", { scope: "col", class: n ? "n" : null }, t(key))))),
     el("tbody", {}, rows),
   );
 }
@@ -79,17 +78,19 @@ export function clock(told, duration) {
     return el(
       "tr",
       { class: `${step.reached_at ? "done" : ""} ${late ? "late" : ""} ${step.step === told.next ? "next" : ""}` },
-      el("th", { scope: "row" }, t(`clock.${step.step}`), el("small", {}, english(step.source ?? ""))),
-      el("td", {}, el("span", { class: "bar wide", "aria-hidden": "true" }, el("i", { style: { width: `${Math.round(part * 100)}%` } }))),
-      el("td", { class: "n" }, t("clock.of", { elapsed: duration(step.elapsed_s), target: duration(step.target_s) })),
-      el("td", {}, t(said)),
+      el("th", { scope: "row" }, t(`clock.${step.step}`), el("span", { class: "bar", "aria-hidden": "true" }, el("i", { style: { width: `${Math.round(part * 100)}%` } }))),
+      el("td", { class: "n" }, t("clock.of", { elapsed: duration(step.elapsed_s), target: duration(step.target_s) }), el("small", {}, t(said))),
     );
   };
-  return el(
-    "table",
-    { class: "clock" },
-    el("caption", {}, t("clock.caption", { elapsed: told.elapsed_s === null ? number(null) : duration(told.elapsed_s) })),
-    el("thead", { class: "unseen" }, el("tr", {}, ["clock.step", "clock.part", "clock.times", "clock.state"].map((key) => el("th", { scope: "col" }, t(key))))),
-    el("tbody", {}, told.steps.map(row)),
-  );
+  const sources = [...new Set(told.steps.map((step) => step.source))];
+  return [
+    el(
+      "table",
+      { class: "clock" },
+      el("caption", {}, t("clock.caption", { elapsed: told.elapsed_s === null ? number(null) : duration(told.elapsed_s) })),
+      el("thead", { class: "unseen" }, el("tr", {}, ["clock.step", "clock.times"].map((key) => el("th", { scope: "col" }, t(key))))),
+      el("tbody", {}, told.steps.map(row)),
+    ),
+    sources.map((source) => el("p", { class: "note" }, t("clock.usual", { steps: told.steps.filter((step) => step.source === source).map((step) => t(`clock.${step.step}`).toLowerCase()).join(", ") }), " ", english(source))),
+  ];
 }

@@ -48,7 +48,7 @@ export function mount(element, state, api) {
       sessionStorage.removeItem("truceline.then");
       if (then && doing[then]) run(doing[then]);
     } catch (error) {
-      if (mine === asked) fill(body, failed(error, load, session));
+      if (mine === asked) fill(body, failed(error, load, session, true));
     }
   }
 

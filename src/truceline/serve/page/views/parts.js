@@ -14,11 +14,12 @@ export const empty = (title, advice) => el("div", { class: "state empty" }, el("
  * @param {any} error  as the service's client throws it: `status`, `message`
  * @param {() => void} [again]
  * @param {any} [session]
+ * @param {boolean} [one]  whether one thing was asked for, that may have become another
  */
-export function failed(error, again, session) {
+export function failed(error, again, session, one = false) {
   const said = (title, advice) =>
     el("div", { class: "state error", role: "alert" }, el("p", {}, t(title)), el("p", { class: "soft" }, advice));
-  if (error?.status === 404) return said("state.gone", t("state.gone.do"));
+  if (error?.status === 404 && one) return said("state.gone", t("state.gone.do"));
   if (error?.status === 401) return said("state.forbidden", t("state.signin.do"));
   if (error?.status === 403) return said("state.forbidden", t("state.forbidden.do", { role: role(session) }));
   const made = said("state.error", t("state.error.do", { detail: error?.message || t("state.unreachable") }));

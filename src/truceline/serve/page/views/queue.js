@@ -77,7 +77,7 @@ export function mount(element, state, api) {
     if (trouble) return failed(trouble, fetchCases, session);
     if (values.picture.revision === null) return values.connection === "offline" ? empty(t("state.unreachable")) : loading();
     if (all.length) return empty(t("queue.none_match"), t("queue.none_match.do"));
-    return empty(t("queue.none"), t("queue.none.do"));
+    return session?.label === "mission" ? empty(t("queue.none"), t("queue.none.do")) : empty(t("queue.none_released"), t("queue.none_released.do"));
   }
 
   const href = (row) => `#${name}/finding/${row.id}${location.hash.includes("?") ? `?${location.hash.split("?")[1]}` : ""}`;

@@ -32,17 +32,18 @@ export function line(row, { values, href, chosen, choose, now }) {
   const link = el(
     "a",
     { href, class: "open", data: { key: row.key } },
-    el("span", { class: "first" }, severity(row.severity), el("span", { class: "what" }, title), probability(row.p)),
+    el("span", { class: "first" }, el("span", { class: "what" }, title), probability(row.p)),
     el(
       "span",
       { class: "second" },
+      severity(row.severity),
       el("span", { class: "clause" }, clauseName(row.clause, values.mission, row.sentence)),
-      el("span", { class: "when" }, between(row.from, row.until)),
-      waited !== null && waited > 0 && el("span", { class: "age" }, t("queue.ago", { time: duration(waited) })),
     ),
     el(
       "span",
       { class: "second" },
+      el("span", { class: "when" }, between(row.from, row.until)),
+      waited !== null && waited > 0 && el("span", { class: "age" }, t("queue.ago", { time: duration(waited) })),
       el("span", { class: `case ${row.reopened ? "reopened" : ""}` }, stateName(row)),
       row.assignee && el("span", {}, t("queue.with", { name: row.assignee })),
       row.provisional && el("span", { class: "provisional" }, t("common.provisional")),

@@ -12,7 +12,8 @@ export const title = "sites.title";
 /** Rings round a site, in km beyond its own radius. */
 const RINGS_KM = [0, 5, 10];
 const KM_A_DEGREE = 111.2;
-const DAY_MS = 86_400_000;
+/** From here a breach is as likely as not. */
+const LIKELY = 0.5;
 const CLOSE = 10.5;
 
 /**
@@ -63,24 +64,22 @@ export function mount(element, state, api) {
   }
 
   function card({ site, counts, last }, values) {
-    const now = (values.picture.at ?? new Date()).getTime();
-    const days = site.quiet_days ?? (last ? Math.max(0, Math.floor((now - Date.parse(last)) / DAY_MS)) : null);
-    const inside = [...values.picture.findings.values()].filter(({ properties }) => (site.clauses ?? []).includes(properties.clause) && (properties.p_breach ?? 0) >= 0.5);
-    const worst = inside.sort((a, b) => b.properties.p_breach - a.properties.p_breach)[0];
+    const findings = site.findings ?? [];
+    const likely = findings.filter((one) => (one.p_breach ?? 0) >= LIKELY).sort((a, b) => b.p_breach - a.p_breach);
     const show = () => state.set({ map: [CLOSE, site.lat, site.lon] });
     return el(
       "article",
-      { class: `site ${counts[0] ? "hit" : ""}` },
-      el("h3", {}, site.name ?? site.site_id, site.protected && el("span", { class: "protected" }, t("sites.protected"))),
+      { class: `site ${likely.length ? "hit" : ""}` },
+      el("h3", {}, site.name || site.id, site.protected && el("span", { class: "protected" }, t("sites.protected"))),
       el("p", { class: "soft" }, (site.clauses ?? []).map((clause) => clauseName(clause, values.mission)).join(" · ")),
       el(
         "dl",
         { class: "rings" },
         RINGS_KM.map((km, n) => el("div", { class: n === 0 && counts[0] ? "hit" : null }, el("dt", {}, n ? t("sites.ring", { from: RINGS_KM[n - 1], to: km }) : t("sites.inside", { km: number((site.radius_m ?? 0) / 1000, 1) })), el("dd", {}, number(counts[n])))),
-        el("div", {}, el("dt", {}, t("sites.quiet")), el("dd", {}, days === null ? t("sites.quiet.window", { hours: values.mission?.window_h ?? 48 }) : t("duration.days", { n: days }))),
         el("div", {}, el("dt", {}, t("sites.last")), el("dd", {}, last ? when(last) : t("common.none"))),
       ),
-      worst && el("p", {}, el("a", { href: `#sites/finding/${worst.id}` }, t("sites.findings", { n: inside.length })), " ", probability(worst.properties.p_breach)),
+      site.days?.length > 0 && days(site.days),
+      likely.length > 0 && el("p", {}, el("a", { href: `#sites/finding/${likely[0].id}` }, t("sites.findings", { n: likely.length })), " ", probability(likely[0].p_breach)),
       el("div", { class: "actions" }, el("button", { type: "button", on: { click: show } }, t("common.show_on_map"))),
     );
   }
@@ -88,4 +87,19 @@ export function mount(element, state, api) {
   const stops = [state.on(["picture", "connection", "mission"], show)];
   load();
   return () => stops.forEach((stop) => stop());
+}
+
+/** The last reporting days as marks, and in words how long it has been quiet: a day nobody watched is not a quiet one. */
+function days(list) {
+  const mark = (one) => el("i", { class: one.state.replace(" ", "-"), title: `${when(`${one.day}T12:00:00Z`, "day")}: ${t(`sites.day.${one.state}`)}` });
+  const back = [...list].reverse();
+  const loud = back.findIndex((one) => one.state === "finding");
+  const since = loud < 0 ? back : back.slice(0, loud);
+  const quiet = since.filter((one) => one.state === "quiet").length;
+  return el(
+    "div",
+    { class: "days" },
+    el("span", { class: "marks", "aria-hidden": "true" }, list.map(mark)),
+    el("p", {}, t("sites.quiet_days", { n: quiet }), since.length > quiet && `, ${t("sites.unwatched_days", { n: since.length - quiet })}`),
+  );
 }
