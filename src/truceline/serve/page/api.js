@@ -33,6 +33,8 @@ export function service(state) {
   let askAgain = false;
   let gather = 0;
   let stops = [];
+  /** @type {(() => void) | null} */
+  let stopTracks = null;
 
   /**
    * Ask for something. JSON comes back as what it says, anything else as the Response.
@@ -138,12 +140,13 @@ export function service(state) {
   async function reload() {
     const session = await get("/api/session");
     state.set({ session });
-    await Promise.all([refresh(), ifAllowed(sources()), ifAllowed(alerts())]);
+    await Promise.all([ifAllowed(refresh()), ifAllowed(sources()), ifAllowed(alerts())]);
   }
 
   /** Listen, until `stop`. Says in `state.connection` how that goes. */
   function listen() {
     stop();
+    if (state.get().session?.via === "anonymous" && !state.get().mission?.centre) return; // nothing to hear yet
     const connected = (connection) => state.set({ connection });
     const hear = ({ topic, content }) => {
       if (topic === "reset") {
@@ -161,13 +164,26 @@ export function service(state) {
       soon(); // what happened while nobody listened
     };
     stops.push(events("/api/stream/events", { hear, onOpen, onState: connected }));
-    if (state.get().session?.label === "mission") stops.push(tracks.listen("/api/stream/tracks"));
+    moving();
   }
 
   function stop() {
     for (const one of stops) one();
     stops = [];
+    moving();
   }
+
+  /** Tracks are heard while the picture is live, by the mission alone. */
+  function moving() {
+    const { mode, session } = state.get();
+    const wanted = stops.length > 0 && mode === "live" && session?.label === "mission";
+    if (wanted) stopTracks ??= tracks.listen("/api/stream/tracks");
+    else {
+      stopTracks?.();
+      stopTracks = null;
+    }
+  }
+  state.on(["mode", "session"], moving);
 
   return {
     request,

@@ -51,8 +51,6 @@ export const CATALOGUE = {
   "session.none": ["No account yet?", "Ще немає облікового запису?"],
   "session.none.do": ["Whoever runs the service makes it in the terminal, in the mission’s folder:", "Його створює той, хто веде службу, у терміналі, в теці місії:"],
   "session.none.role": ["Roles: viewer, reporter, verifier, duty officer, administrator. There is no default password.", "Ролі: viewer, reporter, verifier, duty officer, administrator. Пароля за замовчуванням немає."],
-  "session.who": ["{name}, {role}", "{name}, {role}"],
-  "session.sees": ["You see: {label}", "Ви бачите: {label}"],
   "session.for_party": ["for {party}", "від {party}"],
   "session.anonymous": ["Not signed in", "Вхід не виконано"],
   "role.viewer": ["viewer", "спостерігач"],
@@ -181,6 +179,7 @@ export const CATALOGUE = {
   "track.gone": ["This track is not in the picture shown", "Цієї траєкторії немає в показаній картині"],
   "track.gone.do": ["It ended, or belongs to another time. Go to that time on the time line.", "Вона завершилась або належить до іншого часу. Перейдіть до нього на шкалі часу."],
   "track.neutral": ["Shown neutral or unknown, whoever it belongs to.", "Показано як нейтральне або невідоме, кому б воно не належало."],
+  "time.nothing_known": ["Nothing had been settled by then. Show it as settled now, or choose a later time.", "На той час ще нічого не було зафіксовано. Покажіть як зафіксовано тепер або виберіть пізніший час."],
 
   // severity, cases, attribution
   "severity.grave": ["grave", "тяжке"],
@@ -451,8 +450,8 @@ export const CATALOGUE = {
   "alerts.raised_at": ["raised {at}", "подано {at}"],
   "alerts.more": ["and {n} more|and {n} more", "і ще {n}|і ще {n}|і ще {n}"],
   "alerts.said": ["Alert {state}: {sentence}", "Сповіщення, {state}: {sentence}"],
-  "sound.on": ["Sound: on", "Звук: увімкнено"],
-  "sound.off": ["Sound: off", "Звук: вимкнено"],
+  "sound.on": ["Sound on", "Звук є"],
+  "sound.off": ["Sound off", "Без звуку"],
   "sound.what": ["Hear alerts: two notes, three where grave, falling ones when taken back", "Чути сповіщення: дві ноти, три для тяжких, спадні для відкликаних"],
 
   // boards
@@ -565,4 +564,6 @@ export const CATALOGUE = {
 
   "queue.none_released": ["Nothing was released yet that you may see.", "Ще нічого не передано з того, що вам можна бачити."],
   "queue.none_released.do": ["The mission releases a finding when two of its officers have agreed on the words. Until then its silence says nothing.", "Місія передає висновок, коли двоє її офіцерів узгодили слова. До того її мовчання нічого не означає."],
+
+  "finding.not_released": ["Not released", "Не передано"],
 };

@@ -19,21 +19,41 @@ panel();
 for (const { region, mount } of PARTS) mount(place(region), state, api);
 begin();
 
+/** Say whose mission it is, then show its picture to whoever may see it: at once, or once they have signed in. */
 async function begin() {
-  const basemap = api.get("/page/basemap.json");
   try {
     const mission = await api.get("/api/mission");
     tellIn(mission.zone);
-    state.set({ mission });
-    map(place("map"), state, api, basemap);
-    timeline(place("time"), state, api);
+    state.set({ mission, session: await api.get("/api/session") });
+    if (mission.centre) return await start();
+    fill(place("map"), el("p", { class: "state" }, t("state.signin.do")));
+    const off = state.on("session", async ({ session }) => {
+      if (session.via === "anonymous") return;
+      off();
+      fill(place("map"));
+      state.set({ mission: await api.get("/api/mission") });
+      await start();
+    });
+  } catch (error) {
+    failed(error);
+  }
+}
+
+async function start() {
+  const shown = map(place("map"), state, api, api.get("/page/basemap.json"));
+  timeline(place("time"), state, api, shown);
+  try {
     await api.reload();
     api.listen();
   } catch (error) {
-    state.set({ connection: error.status === 0 ? "offline" : "error", trouble: error.message });
-    if (error.status === undefined) throw error;
-    addEventListener("online", () => location.reload(), { once: true });
+    failed(error);
   }
+}
+
+function failed(error) {
+  if (error.status === undefined) throw error; // ours, not the service's
+  state.set({ connection: error.status === 0 ? "offline" : "error", trouble: error.message });
+  addEventListener("online", () => location.reload(), { once: true });
 }
 
 /** The tabs, and the view that is on: the one that shows what is selected, else the one that was chosen. */
@@ -60,7 +80,7 @@ function panel() {
     const on = values.selected && shown?.selects ? null : shown?.name;
     fill(
       tabs,
-      VIEWS.filter((one) => one.title).map((one) => {
+      VIEWS.filter((one) => one.title && (one.offered?.(values) ?? true)).map((one) => {
         const count = one.badge?.(values) ?? 0;
         return el(
           "button",

@@ -52,7 +52,8 @@ export function shell(state, api) {
     const { connection: how, trouble, picture, mode } = state.get();
     const element = place("connection");
     element.dataset.state = mode === "live" ? how : mode;
-    fill(element, t(mode === "live" ? `connection.${how}` : `mode.${mode}`));
+    const out = how === "connecting" && state.get().session?.via === "anonymous" && !state.get().mission?.centre;
+    fill(element, t(out ? "session.anonymous" : mode === "live" ? `connection.${how}` : `mode.${mode}`));
     const notice = place("notice");
     const lost = how === "offline" || how === "error";
     notice.hidden = !lost && !trouble;
@@ -84,6 +85,18 @@ export function shell(state, api) {
     button.title = t("theme.switch");
   };
 
+  const fold = (folded) => {
+    place("work").classList.toggle("wide", folded);
+    place("fold").setAttribute("aria-expanded", String(!folded));
+    place("fold").setAttribute("aria-label", t(folded ? "shell.panel.show" : "shell.panel.hide"));
+  };
+  place("fold").addEventListener("click", () => fold(!place("work").classList.contains("wide")));
+  // where the panel lies over the map it opens when something is chosen
+  const narrow = matchMedia("(max-width: 1023px)");
+  fold(narrow.matches);
+  narrow.addEventListener("change", () => fold(narrow.matches));
+  state.on(["selected", "view"], ({ selected }, changed) => (selected || changed.has("view")) && fold(false));
+
   place("language").addEventListener("click", () => speak(Object.keys(LANGUAGES).find((code) => code !== lang()) ?? "en"));
   place("theme").addEventListener("click", () => {
     const theme = THEMES[(THEMES.indexOf(state.get().theme) + 1) % THEMES.length];
@@ -97,7 +110,7 @@ export function shell(state, api) {
 
   state.on(["mission"], names);
   state.on(["mode", "at", "picture"], clock);
-  state.on(["connection", "trouble", "picture", "mode"], connection);
+  state.on(["connection", "trouble", "picture", "mode", "session", "mission"], connection);
   state.on("theme", light);
   onLanguage(() => [names(), connection(), light()]);
   setInterval(clock, 1000);

@@ -13,7 +13,8 @@
  * @typedef {{upserted: string[], removed: string[]} | null} Change
  *
  * The picture: replaced as a whole at each change, its maps kept. `changes` is what the last change did.
- * @typedef {{revision: number | null, at: Date | null, edition: any, incidents: Map<string, Feature>,
+ * `revision` is null until there is one, -1 while another time is shown.
+ * @typedef {{revision: number | null, at: Date | null, edition: any, replayed?: string, incidents: Map<string, Feature>,
  *   events: Map<string, Feature>, findings: Map<string, Feature>, changes: Record<string, Change>}} Picture
  *
  * @typedef {object} Values

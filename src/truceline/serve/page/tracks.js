@@ -122,12 +122,44 @@ export class Tracks {
     this.tell(this.size !== before);
   }
 
+  /**
+   * Show tracks of another time instead.
+   * @param {number} at  unix seconds
+   * @param {any[]} list  id, what, identity, lon, lat, speed_mps, course_deg, seen
+   */
+  show(at, list) {
+    this.clear(false);
+    this.at = at;
+    this.allot(Math.max(1024, list.length));
+    this.kinds = [...new Set(list.map((one) => one.what))];
+    list.forEach((one, row) => {
+      const { id, what, identity } = one;
+      this.about.set(row, { id, what, identity });
+      this.serial.set(id, row);
+      this.row.set(row, row);
+      this.serials[row] = row;
+      this.lon[row] = one.lon;
+      this.lat[row] = one.lat;
+      this.speed[row] = one.speed_mps ?? NaN;
+      this.course[row] = one.course_deg ?? NaN;
+      this.kind[row] = this.kinds.indexOf(what);
+      this.flags[row] = 0;
+      this.seen[row] = one.seen;
+    });
+    this.size = this.live = list.length;
+    this.tell(true);
+  }
+
   /** Listen to the service's stream; gives what stops that. */
   listen(path) {
     let fresh = false;
     return socket(path, {
       // the first frame of a connection is the whole: what is not in it is gone
-      begin: () => (fresh = true),
+      begin: () => {
+        fresh = true;
+        this.about.clear();
+        this.serial.clear();
+      },
       text: (said) => this.text(said),
       binary: (frame) => {
         if (fresh) this.clear_rows();

@@ -4,7 +4,7 @@ import { collection, ellipse, feature, wide } from "./geometry.js";
 
 const FONT = ["Inter Variable"];
 // People a settlement needs to be named, by zoom: about as many names as a map of that scale has room for.
-const NAMED = ["step", ["zoom"], 400_000, 5, 200_000, 6, 80_000, 7, 25_000, 8, 8_000, 9, 2_000, 10, 0];
+const NAMED = ["step", ["zoom"], 400_000, 5, 150_000, 6, 50_000, 7, 9_000, 8, 3_500, 9, 1_200, 10, 0];
 
 /**
  * GeoJSON of the packed basemap (serve/basemap.py).

@@ -69,6 +69,7 @@ export function picture(element, state, api, packed) {
   const agreement = { zones: [], line: [], sites: [] };
   let spans = [];
   let trailOf = "";
+  let silentKey = "";
   let timer = 0;
 
   const source = (name) => /** @type {any} */ (map.getSource(name));
@@ -148,8 +149,12 @@ export function picture(element, state, api, packed) {
     map.fitBounds(bounds(features.map((one) => one.geometry.coordinates)), { padding: 70, animate: false });
   }
 
+  let day = "";
   function dated({ mode, at, picture }) {
-    source("line").setData(ground.datedLine(agreement.line, mode === "live" ? picture.at : at));
+    const shown = mode === "live" ? picture.at : at;
+    const now = `${shown?.toISOString().slice(0, 10)} ${agreement.line.length}`;
+    if (now !== day) source("line").setData(ground.datedLine(agreement.line, shown));
+    day = now;
   }
 
   function follow({ picture }) {
@@ -217,7 +222,9 @@ export function picture(element, state, api, packed) {
 
   function quiet(values) {
     const silent = silence.silent(values, spans);
-    source("silent").setData(silence.areas(silent));
+    const key = silent.map((one) => `${one.id}${one.bounds}`).join();
+    if (key !== silentKey) source("silent")?.setData(silence.areas(silent));
+    silentKey = source("silent") ? key : "";
     silence.strip(/** @type {HTMLElement} */ (document.getElementById("silence")), values, silent, (one) => {
       state.set({ selected: { kind: "source", id: one.id } });
       if (one.bounds) map.fitBounds(one.bounds, { padding: 40, duration: 400 });
