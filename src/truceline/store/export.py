@@ -30,6 +30,8 @@ from truceline.store.flat import flat, geometry, hexadecimal, iso_times
 
 #: Rows turned into text at a time.
 _ROWS = 20_000
+#: Rows turned into Python's objects at a time: a thread that does so lets no other in before it is done.
+_AT_ONCE = 1_000
 #: Rows of a row group of Parquet: fewer and it packs worse.
 _GROUP = 131_072
 #: Cells that spreadsheets compute: OWASP's list.
@@ -174,13 +176,17 @@ def _geojson(table: pa.Table) -> Iterator[bytes]:
 
 def features(rows: pa.Table, key: str | None = None) -> Iterator[bytes]:
     """Each row as a GeoJSON feature, encoded; its id is the column `key` (None: the first)."""
+    for some in _slices(rows, _AT_ONCE) if rows.num_rows else ():
+        yield from _features(some, key or rows.column_names[0])
+
+
+def _features(rows: pa.Table, key: str) -> Iterator[bytes]:
     names = [name for name in rows.column_names if name not in ("geometry", "lon", "lat")]
     properties = pa.table({name: _json_ready(rows[name]) for name in names}).to_pylist()
     nested = [name for name in names if pa.types.is_nested(rows.schema.field(name).type)]
     shapes = shapely.from_wkb(geometry(rows).to_numpy(zero_copy_only=False))
     shapes = shapely.set_precision(shapes, 10.0**-_DECIMALS, mode="pointwise")
     texts = shapely.to_geojson(shapely.orient_polygons(shapes))
-    key = key or rows.column_names[0]
     encode = msgspec.json.Encoder().encode
     for row, text in zip(properties, texts, strict=True):
         where = msgspec.Raw((text or "null").encode())
