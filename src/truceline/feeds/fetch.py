@@ -49,7 +49,7 @@ class Patience:
 
 
 class _Meta(msgspec.Struct):
-    """What the server said of a version of a file."""
+    """What the server said of a version of a file; the address without what may be secret in it."""
 
     url: str
     etag: str | None = None
@@ -186,7 +186,7 @@ def _try(url: str, whole: Path, patience: Patience, deadline: float, progress: P
         raise _Broken(f"the connection broke: {error or type(error).__name__}") from error
     meta = _meta(part)
     os.replace(part, whole)
-    _write_meta(whole, meta or _Meta(url))
+    _write_meta(whole, meta or _Meta(shown(url)))
     _forget(part)
 
 
@@ -207,7 +207,7 @@ def _receive(
     if not goes_on:
         done = 0
         _forget(part)
-        _write_meta(part, _Meta(url, answer.headers.get("ETag"), answer.headers.get("Last-Modified")))
+        _write_meta(part, _Meta(shown(url), answer.headers.get("ETag"), answer.headers.get("Last-Modified")))
     length = answer.headers.get("Content-Length", "")
     total = done + int(length) if length.isdigit() else None
     if total is not None and total > patience.most_bytes:

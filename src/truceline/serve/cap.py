@@ -91,7 +91,7 @@ def message(service: Service, alert: Alert, told: Sequence[tuple[str, datetime]]
     names = [f"{alert.alert_id.hex()}-{number}" for number in range(1, len(told) + 1)]
     scope, addresses = _SCOPES.get(alert.release or "mission", ("Restricted", None))
     where: tuple[float, float, float, str] | None = None
-    if alert.finding_id in harmless(service.live.snapshot) and alert.lon is not None and alert.lat is not None:
+    if alert.finding_id in harmless(service) and alert.lon is not None and alert.lat is not None:
         where = place(query, alert.lon, alert.lat)
     titles = {clause.id: clause.title for clause in query.setting.agreement.clause}
     about = f"Clause {alert.clause}: {titles.get(alert.clause or '', 'possible breach')}"

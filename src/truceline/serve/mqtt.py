@@ -98,7 +98,7 @@ def subscriber(
 
 async def _take(client: aiomqtt.Client, make: Make, delivery: Delivery, limits: Limits) -> None:
     framings: dict[str, Framing] = {}
-    messages = aiter(client.messages)
+    messages = client.messages
     while True:
         found = [await anext(messages)]
         await asyncio.sleep(limits.together_s)

@@ -28,7 +28,7 @@ from truceline.picture import INCIDENTS
 from truceline.places import IN_KM, PEOPLE_PER_KM2
 from truceline.release import Principal, horizon, label_of, visible
 from truceline.serve.query import Query, query_of
-from truceline.serve.service import Alert, Service, Snapshot
+from truceline.serve.service import Alert, Service
 
 #: The most of each kind, the newest: a handheld draws some hundred marks well.
 MOST = 400
@@ -56,19 +56,22 @@ def marks(service: Service, principal: Principal) -> dict[str, Mark]:
     return {one.uid: one for one in found}
 
 
-def harmless(snapshot: Snapshot) -> dict[bytes, int]:
+def harmless(service: Service) -> dict[bytes, int]:
     """The findings whose place cues nobody, as `finding_id` to the row of their incident.
 
-    Those of tracks, sites and duties are not among them, nor those whose incident is not known: what cannot be judged
-    is not told.
+    Those of tracks, sites and duties are not among them, nor those of clauses on weapons, forces and aircraft, nor
+    those whose incident is not known: what cannot be judged is not told.
     """
-    findings = snapshot.tables.get("findings", FINDINGS.empty_table())
-    incidents = snapshot.tables.get("incidents", INCIDENTS.empty_table())
+    tables = service.live.snapshot.tables
+    findings = tables.get("findings", FINDINGS.empty_table())
+    incidents = tables.get("incidents", INCIDENTS.empty_table())
     at = pc.index_in(findings["subject_id"].cast(pa.binary()), _plain(incidents["incident_id"]))
-    of_incident = pc.and_(pc.equal(findings["subject_kind"], "incident"), pc.is_valid(at))
+    fire = [one.id for one in query_of(service).setting.agreement.clause if one.type in ("cessation", "protected_site")]
+    good = pc.and_(pc.equal(findings["subject_kind"], "incident"), pc.is_valid(at))
+    good = pc.and_(good, pc.is_in(findings["clause"], value_set=pa.array(fire, pa.string())))
     cues = coarse.cueing(incidents)
-    pairs = zip(findings["finding_id"].to_pylist(), of_incident.to_pylist(), at.to_pylist(), strict=True)
-    return {one: row for one, good, row in pairs if good and not cues[row]}
+    rows = zip(findings["finding_id"].to_pylist(), good.to_pylist(), at.to_pylist(), strict=True)
+    return {one: row for one, known, row in rows if known and not cues[row]}
 
 
 def place(query: Query, lon: float, lat: float) -> tuple[float, float, float, str]:
@@ -133,7 +136,7 @@ def _findings(service: Service, query: Query, principal: Principal) -> list[Mark
     rows = _view(query, "findings", principal)
     if rows is None:
         return []
-    good = {query.shown_id(one, principal) for one in harmless(service.live.snapshot)}
+    good = {query.shown_id(one, principal) for one in harmless(service)}
     mine = [one.hex() in good for one in rows["finding_id"].to_pylist()]
     likely = pc.fill_null(pc.greater_equal(rows["p_breach"], service.mission.serve.alert_from), False)
     rows = rows.filter(pc.and_(pa.array(mine, pa.bool_()), likely))
@@ -187,8 +190,8 @@ def _zones(query: Query, principal: Principal) -> list[Mark]:
 
 def _outlines(wkb: bytes) -> list[Any]:
     """The outer borders of the largest parts, with few corners: a picture, not a border to measure by."""
-    parts = shapely.get_parts(shapely.from_wkb(wkb))
-    parts = sorted((part for part in parts if part.geom_type == "Polygon"), key=lambda part: -part.area)[:MOST_PARTS]
+    polygons = [part for part in shapely.get_parts(shapely.from_wkb(wkb)) if part.geom_type == "Polygon"]
+    parts = sorted(polygons, key=lambda part: -part.area)[:MOST_PARTS]
     out = []
     for part in parts:
         ring, step = shapely.get_exterior_ring(part), 1e-4
@@ -201,7 +204,7 @@ def _outlines(wkb: bytes) -> list[Any]:
 
 def _alerts(service: Service, principal: Principal) -> list[Mark]:
     query = query_of(service)
-    good = harmless(service.live.snapshot)
+    good = harmless(service)
     standing = [one for one in service.alerts.listed("standing", MOST) if visible(one.release, principal)]
     return [_alert(service, query, one, good) for one in standing]
 
