@@ -220,17 +220,17 @@ class Window:
 
     def _begins(self, rows: pa.Table, now: datetime) -> datetime | None:
         """Where the window begins; None: it holds everything."""
-        settled = self._edition["associations"].num_rows if self._edition else 0
         others = rows.num_rows - self._count_fixes(rows)
-        if max(settled - self._tied_tracks(), others) <= WHOLE:
+        if max(self._tied(), others) <= WHOLE:
             return None
         at = pc.coalesce(rows["until"], rows["at"])
         newest = pc.max(at.filter(pc.less_equal(at, pa.scalar(now + AHEAD, TIME)))).as_py() or now
         return datetime.fromtimestamp(newest.timestamp(), now.tzinfo) - timedelta(hours=self.on.mission.serve.window_h)
 
-    def _tied_tracks(self) -> int:
-        ties = self._edition["associations"]["track_id"]
-        return len(ties) - ties.null_count
+    def _tied(self) -> int:
+        """How many observations are behind the edition's events."""
+        ties = self._edition["associations"]["event_id"] if self._edition else []
+        return len(ties) - ties.null_count if len(ties) else 0
 
     def _reach(self, rows: pa.Table, now: datetime) -> Bools:
         """Which observations the window holds: those of its time, and all of the incidents that these are of."""

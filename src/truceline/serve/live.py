@@ -1,0 +1,336 @@
+"""The picture while it changes: provisional at once, settled in the background, every correction told.
+
+The parent keeps the snapshot that readers read, and journals alerts; processes of their own draw the picture, follow
+what moves and settle editions, so that nothing of it holds up the event loop.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from truceline import picture
+from truceline.errors import TrucelineError
+from truceline.mission import Mission
+from truceline.pipeline import FUSED
+from truceline.serve import picturing, snapshots
+from truceline.serve.alerts import Alerts
+from truceline.serve.child import Child, EndedError, unpacked
+from truceline.serve.service import Bus, Changes, Gate, Snapshot
+from truceline.serve.track_frames import TrackFrames
+from truceline.serve.window import FOLLOWED, Drawn
+from truceline.store import Edition
+
+log = logging.getLogger(__name__)
+
+#: Rows that may wait for the picture before whoever feeds it waits: some seconds of the fastest intake.
+MOST_WAITING = 200_000
+#: What came in is gathered so long before it is drawn: posts of one burst are one drawing.
+_GATHER_S = 0.03
+#: After a drawing it rests as long as that took, and no longer than this: provisional within a second.
+_REST_S = 0.25
+#: How often readers of tracks are told, at most; and how often the snapshot's table of tracks is made anew.
+_TRACKS_S, _TABLE_S = 1.0, 5.0
+#: How often the board of sources is looked at for silence.
+_HEAR_S = 1.0
+#: After a failure it is tried again so much later.
+_AGAIN_S = 2.0
+#: Revisions kept for who asks what changed.
+_CHANGES = 1024
+
+
+class LivePicture:
+    """The `Live` of a running mission.
+
+    Parameters
+    ----------
+    gate
+        Takes rows for the journal. Where it has `roll`, that is awaited before an edition is made.
+    settle_every_s
+        Instead of the mission's own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        mission: Mission,
+        clock: Callable[[], datetime],
+        gate: Gate,
+        bus: Bus,
+        alerts: Alerts,
+        settle_every_s: float | None = None,
+    ) -> None:
+        self.folder, self.mission, self.clock, self.gate, self.bus, self.alerts = (
+            folder,
+            mission,
+            clock,
+            gate,
+            bus,
+            alerts,
+        )
+        self.settle_every_s = settle_every_s or mission.serve.settle_every_s
+        #: Why the picture, or its settling, stands still: a sentence; None while all is well.
+        self.problem: str | None = None
+        #: Observations that are journalled and in no provisional picture: they come with the next edition.
+        self.late = 0
+        #: Seconds of the last drawing.
+        self.drawing_s = 0.0
+        self._snapshot = Snapshot(0, clock(), None, snapshots.empty())
+        self._standing: dict[str, pa.Table] = {}  # of the edition: what is not drawn
+        self._settled_tracks = picture.TRACKS.empty_table()
+        self._live_tracks: pa.Table | None = None
+        self._changes: deque[Changes] = deque(maxlen=_CHANGES)
+        self._waiting: list[pa.Table] = []
+        self._waiting_rows = 0
+        self._room = asyncio.Event()
+        self._room.set()
+        self._work = asyncio.Event()
+        self._unsettled = 0
+        self._moving: list[pa.Table] = []
+        self._moves = asyncio.Event()
+        self._frames = TrackFrames()
+        self._picture: Child | None = None
+        self._settler: Child | None = None
+        self._tracker: Child | None = None
+        self._drawing, self._settling = asyncio.Lock(), asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # What others ask
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The picture as it is now."""
+        return self._snapshot
+
+    def changes(self, since: int) -> Changes | None:
+        """What is otherwise than at a revision; None when that is too long ago: take the whole."""
+        now = self._snapshot.revision
+        if since == now:
+            return Changes(now, now, {}, {})
+        steps = [step for step in self._changes if step.since >= since]
+        if not steps or steps[0].since != since or steps[-1].revision != now:
+            return None
+        upserted: dict[str, dict[bytes, None]] = {name: {} for name in FOLLOWED}
+        removed: dict[str, dict[bytes, None]] = {name: {} for name in FOLLOWED}
+        for step in steps:
+            for name in FOLLOWED:
+                for one in step.upserted.get(name, ()):
+                    removed[name].pop(one, None)
+                    upserted[name][one] = None
+                for one in step.removed.get(name, ()):
+                    upserted[name].pop(one, None)
+                    removed[name][one] = None
+        return Changes(since, now, *({name: [*of] for name, of in one.items()} for one in (upserted, removed)))
+
+    async def feed(self, observations: pa.Table) -> None:
+        """Observations just journalled, in their order. Waits when the picture is behind."""
+        if not observations.num_rows:
+            return
+        while not self._room.is_set():
+            await self._room.wait()
+        rows = observations.select([name for name in FUSED if name in observations.column_names])
+        moving = pc.is_in(rows["kind"], value_set=_MOVING)
+        if pc.any(moving).as_py():
+            self._moving.append(rows.filter(moving))
+            self._moves.set()
+        self._waiting.append(rows)
+        self._waiting_rows += rows.num_rows
+        self._unsettled += rows.num_rows
+        if self._waiting_rows > MOST_WAITING:
+            self._room.clear()
+        self._work.set()
+
+    def tracks(self) -> AsyncIterator[str | bytes]:
+        """What moves, for one reader: `streams.tracks`."""
+        return self._frames.read()
+
+    async def settle(self) -> Edition:
+        """Make an edition now, and show it.
+
+        Raises
+        ------
+        TrucelineError
+            As `pipeline.settle`.
+        """
+        async with self._settling:
+            before, self._unsettled = self._unsettled, 0
+            try:
+                if roll := getattr(self.gate, "roll", None):
+                    await roll()
+                if self._settler is None:
+                    self._settler = Child(picturing.settling, self.folder, record=self.gate.record, nice=5)
+                edition: Edition = await self._settler.ask("settle", self.clock())
+            except BaseException as error:
+                self._unsettled += before
+                if isinstance(error, EndedError) and self._settler is not None:
+                    self._settler.end()
+                    self._settler = None
+                raise
+            if self._snapshot.edition is None or edition.number != self._snapshot.edition.number:
+                await self._draw("settled")
+            return edition
+
+    # Its life
+
+    async def start(self) -> None:
+        """Read what there is, show it, and go on from there."""
+        await self._begin()
+        keep = [self._keep_drawing, self._keep_settling, self._keep_hearing, self._keep_tracking]
+        self._tasks = [asyncio.create_task(self._kept(one)) for one in keep]
+
+    async def stop(self) -> None:
+        """End the processes; what was acknowledged is in the journal."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._frames.close()
+        children = [one for one in (self._picture, self._settler, self._tracker) if one is not None]
+        await asyncio.gather(*(asyncio.to_thread(one.end) for one in children))
+        self._picture = self._settler = self._tracker = None
+
+    async def _kept(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run for good: what fails is told and tried again."""
+        while True:
+            try:
+                await run()
+            except TrucelineError as error:
+                self._trouble(str(error))
+            except Exception as error:  # the picture must not stand still for a fault in one part of it
+                log.exception("%s failed", run.__name__)
+                self._trouble(f"{type(error).__name__}: {error}")
+            await asyncio.sleep(_AGAIN_S)
+
+    def _trouble(self, problem: str | None) -> None:
+        if problem != self.problem:
+            self.problem = problem
+            if problem is not None:
+                log.warning("the picture: %s", problem)
+            self.bus.publish("picture", self._told() | {"problem": problem})
+
+    async def _begin(self) -> None:
+        if self._picture is not None:
+            self._picture.end()
+        if roll := getattr(self.gate, "roll", None):
+            await roll()
+        self._picture = Child(picturing.picture, self.folder)
+        await self._draw("begin")
+
+    async def _keep_drawing(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._picture is None or not self._picture.process.is_alive():
+            await self._begin()
+        while True:
+            await self._work.wait()
+            await asyncio.sleep(_GATHER_S)
+            begun = loop.time()
+            await self._draw("take")
+            self.drawing_s = loop.time() - begun
+            self._trouble(None)
+            await asyncio.sleep(min(self.drawing_s, _REST_S))
+
+    async def _draw(self, why: str) -> None:
+        """Ask for the picture, show it, and hold the alerts against it."""
+        async with self._drawing:
+            assert self._picture is not None
+            given: list[bytes] = []
+            if why == "take":
+                self._work.clear()
+                taken, self._waiting, self._waiting_rows = self._waiting, [], 0
+                self._room.set()
+                if not taken:
+                    return
+                given = [await asyncio.to_thread(snapshots.together, taken)]
+            limit = self.mission.serve.alert_from
+            drawn: Drawn | None
+            try:
+                drawn = await self._picture.ask(why, self.clock(), limit, self.alerts.watched(), *given)
+            except EndedError:
+                self._picture.end()
+                self._picture = None
+                raise
+            if drawn is not None:
+                await self._show(drawn)
+                since = self.clock() - timedelta(hours=self.mission.serve.window_h)
+                await self.alerts.hold(unpacked(drawn.candidates), drawn.became, since)
+
+    async def _show(self, drawn: Drawn) -> None:
+        before = self._snapshot
+        if drawn.outside is not None:
+            self._standing, edition = await asyncio.to_thread(snapshots.standing, self.folder, drawn.outside)
+        else:
+            edition = before.edition
+        tables = await asyncio.to_thread(snapshots.joined, self._standing, drawn)
+        self._settled_tracks = tables["tracks"]
+        tables["tracks"] = snapshots.with_live(self._settled_tracks, self._live_tracks)
+        self.late = drawn.waiting
+        changed = any(drawn.upserted.values()) or any(drawn.removed.values()) or drawn.whole
+        revision = before.revision + 1 if changed or edition != before.edition else before.revision
+        at = drawn.until or self.clock()
+        self._snapshot = Snapshot(revision, at, edition, tables)
+        if revision == before.revision:
+            return
+        if drawn.whole:
+            self._changes.clear()
+        else:
+            self._changes.append(Changes(before.revision, revision, drawn.upserted, drawn.removed))
+        self.bus.publish("picture", self._told() | {
+            "since": before.revision, "reset": drawn.whole,
+            **{name: len(drawn.upserted.get(name, ())) for name in FOLLOWED},
+            "removed": sum(map(len, drawn.removed.values())),
+        })  # fmt: skip
+
+    def _told(self) -> dict[str, Any]:
+        now = self._snapshot
+        number = now.edition.number if now.edition is not None else None
+        return {"revision": now.revision, "at": now.at.isoformat(), "edition": number, "problem": self.problem}
+
+    async def _keep_settling(self) -> None:
+        while True:
+            await asyncio.sleep(self.settle_every_s)
+            if self._unsettled:
+                await self.settle()
+
+    async def _keep_hearing(self) -> None:
+        while True:
+            await self.alerts.hear(self.gate.sources())
+            await asyncio.sleep(_HEAR_S)
+
+    async def _keep_tracking(self) -> None:
+        """Follow what moves; the process for it is made when something does."""
+        loop = asyncio.get_running_loop()
+        edition = self._snapshot.edition
+        if self._tracker is None and (edition is None or not self._snapshot.tables["tracks"].num_rows):
+            await self._moves.wait()
+        if self._tracker is not None:
+            self._tracker.end()
+        self._frames.restart()
+        self._tracker = Child(picturing.tracks, self.folder)
+        self._moving.clear()  # the journal has them
+        await self._tracker.ask("begin", self.clock())
+        table_at = -_TABLE_S
+        while True:
+            begun = loop.time()
+            self._moves.clear()
+            if self._moving:
+                taken, self._moving = self._moving, []
+                await self._tracker.ask("take", await asyncio.to_thread(snapshots.together, taken))
+            self._frames.tell(*await self._tracker.ask("frames", self.clock().timestamp()))
+            if begun - table_at >= _TABLE_S:
+                table_at = begun
+                self._live_tracks = await asyncio.to_thread(unpacked, await self._tracker.ask("table"))
+                now = self._snapshot
+                joined = await asyncio.to_thread(snapshots.with_live, self._settled_tracks, self._live_tracks)
+                tables = dict(now.tables) | {"tracks": joined}
+                if now is self._snapshot:
+                    self._snapshot = msgspec.structs.replace(now, tables=tables)
+            await asyncio.sleep(max(0.05, begun + _TRACKS_S - loop.time()))
+
+
+_MOVING = pa.array(["fix", "status"])

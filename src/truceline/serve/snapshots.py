@@ -1,0 +1,91 @@
+"""A snapshot's tables: what an edition says and still stands, what was drawn since, and tracks as they are now."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from truceline import finding, picture
+from truceline.kernels.idset import index_in
+from truceline.observation import ids
+from truceline.pipeline import BOOK
+from truceline.rules.zones_at import ZONES
+from truceline.serve.child import all_unpacked, packed
+from truceline.serve.window import DRAWN, FOLLOWED, Drawn
+from truceline.store import Book, Edition
+
+Tables = dict[str, pa.Table]
+
+_SCHEMAS: dict[str, pa.Schema] = {
+    "associations": picture.ASSOCIATIONS,
+    "tracks": picture.TRACKS,
+    "track_points": picture.TRACK_POINTS,
+    "movements": picture.MOVEMENTS,
+    "events": picture.EVENTS,
+    "incidents": picture.INCIDENTS,
+    "findings": finding.FINDINGS,
+    "cases": finding.CASES,
+    "line": picture.LINE,
+    "lineage": picture.LINEAGE,
+}
+
+
+def empty() -> Tables:
+    """The tables of a picture in which there is nothing."""
+    out = {name: schema.empty_table() for name, schema in _SCHEMAS.items()}
+    for name in (*FOLLOWED, "tracks"):
+        out[name] = _marked(out[name], False)
+    out["zones"] = ZONES.empty_table()
+    return out
+
+
+def standing(folder: Path, outside: Mapping[str, npt.NDArray[np.bool_]]) -> tuple[Tables, Edition | None]:
+    """What of the newest edition stands beside what is drawn, by the masks of `Drawn.outside`; and the edition."""
+    book = Book(folder / BOOK)
+    edition = book.latest()
+    out: Tables = {}
+    for name in book.names(edition.number) if edition is not None else ():
+        rows = book.table(name, edition.number if edition is not None else None)
+        mask = outside.get(name)
+        out[name] = rows if mask is None or mask.all() else rows.filter(pa.array(mask))
+    return out, edition
+
+
+def joined(settled: Tables, drawn: Drawn) -> Tables:
+    """The snapshot's tables, but for the tracks as they are now."""
+    now = all_unpacked(drawn.tables)
+    tables = empty() | settled
+    for name in FOLLOWED:
+        if name in settled:
+            tables[name] = _marked(tables[name], False)
+    for name in DRAWN:
+        tables[name] = pa.concat_tables([tables[name], now[name]]) if name in settled else now[name]
+    return tables | {name: rows for name, rows in now.items() if name not in DRAWN}
+
+
+def with_live(settled: pa.Table, live: pa.Table | None) -> pa.Table:
+    """Tracks as they are now in the place of what was settled of them."""
+    settled = _marked(settled, False)
+    if live is None or not live.num_rows:
+        return settled
+    if settled.num_rows:
+        settled = settled.filter(pa.array(index_in(ids(settled["track_id"]), ids(live["track_id"])) < 0))
+    return pa.concat_tables([settled, _marked(live, True)])
+
+
+def together(parts: Sequence[pa.Table]) -> bytes:
+    """Parts as one, packed; a column that one has and another has not is null there."""
+    return packed(pa.concat_tables([_plain(part) for part in parts], promote_options="permissive"))
+
+
+def _plain(rows: pa.Table) -> pa.Table:
+    for at, field in enumerate(rows.schema):
+        if pa.types.is_dictionary(field.type):
+            rows = rows.set_column(at, field.name, rows[field.name].cast(field.type.value_type))
+    return rows
+
+
+def _marked(rows: pa.Table, provisional: bool) -> pa.Table:
+    return rows.append_column("provisional", pa.repeat(pa.scalar(provisional), rows.num_rows))
