@@ -14,6 +14,7 @@ By hand: `python hatch_build.py`, with the packages of `[tool.hatch.build.hooks.
 
 import csv
 import hashlib
+import importlib.util
 import io
 import json
 import math
@@ -306,6 +307,20 @@ def _table(header: list[str], rows: Iterable[tuple[str, ...]]) -> str:
     return text.getvalue()
 
 
+# ---- the page ------------------------------------------------------------------------------------------------------
+
+
+def page() -> Any:
+    """tools/page/bring.py: what the page is made of, from npm."""
+    path = ROOT / "tools" / "page" / "bring.py"
+    spec = importlib.util.spec_from_file_location("bring", path)
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"{path} is missing")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 # ---- hatchling -----------------------------------------------------------------------------------------------------
 
 try:
@@ -320,11 +335,13 @@ else:
         PLUGIN_NAME = "custom"
 
         def dependencies(self) -> list[str]:
-            return [] if up_to_date() else sources()
+            return [*([] if up_to_date() else sources()), *page().needed()]
 
         def initialize(self, version: str, build_data: dict[str, Any]) -> None:
             build()
+            page().build()
 
 
 if __name__ == "__main__":
     build()
+    page().build()

@@ -3,6 +3,7 @@
 
 import { el, fill } from "../dom.js";
 import { share, t, term, when } from "../text.js";
+import { party } from "../views/parts.js";
 import { calibrated } from "./incidents.js";
 import * as words from "./words.js";
 
@@ -40,7 +41,7 @@ export function mount(element, state, api) {
       el("h3", {}, t("thing.held", { n: findings.length })),
       findings
         .sort((a, b) => (b.properties.p_breach ?? 0) - (a.properties.p_breach ?? 0))
-        .map((one) => el("div", { class: "entry" }, link("finding", one.id, t("thing.clause", { clause: one.properties.clause, reading: one.properties.reading })), el("b", {}, share(one.properties.p_breach)))),
+        .map((one) => el("div", { class: "entry" }, link("finding", one.id, t("thing.clause", { clause: one.properties.clause, reading: party(one.properties.reading, state.get().mission) })), el("b", {}, share(one.properties.p_breach)))),
       events.length > 0 && el("h3", {}, t("thing.made_of", { n: events.length })),
       events.map((one) => el("div", { class: "entry" }, link("event", one.id, term(one.properties.what)), el("span", { class: "soft" }, when(one.properties.at ?? one.properties.at_from)))),
     ];
