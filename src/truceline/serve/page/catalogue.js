@@ -11,15 +11,8 @@ export const CATALOGUE = {
   "common.back": ["Back to the list", "Назад до списку"],
   "common.retry": ["Try again", "Спробувати ще раз"],
   "common.none": ["none", "немає"],
-  "common.yes": ["yes", "так"],
-  "common.no": ["no", "ні"],
-  "common.any": ["any", "будь-який"],
-  "common.all": ["all", "усі"],
   "common.show_on_map": ["Show on the map", "Показати на карті"],
   "common.provisional": ["provisional", "попередньо"],
-  "common.language": ["Language", "Мова"],
-  "common.times_in": ["Times: {zone}", "Час: {zone}"],
-  "common.you": ["you", "ви"],
   "common.nobody": ["nobody", "ніхто"],
   "duration.days": ["{n} day|{n} days", "{n} день|{n} дні|{n} днів"],
   "duration.hours": ["{n} h", "{n} год"],
@@ -210,7 +203,6 @@ export const CATALOGUE = {
   "confidence.medium": ["confidence: medium", "певність: середня"],
   "confidence.high": ["confidence: high", "певність: висока"],
   "subject.duty": ["a duty not done", "невиконаний обов’язок"],
-  "subject.silence": ["silence of a source", "мовчання джерела"],
 
   // queue
   "queue.title": ["Findings", "Висновки"],
@@ -559,6 +551,7 @@ export const CATALOGUE = {
   "what.jamming": ["interference", "радіозавади"],
   "what.movement": ["movement", "рух"],
   "what.access": ["access", "доступ"],
+  "what.duty": ["duty", "обов’язок"],
   "what.detention": ["detention", "затримання осіб"],
   "what.report": ["report", "повідомлення"],
 

@@ -7,6 +7,7 @@
  * @property {(element: HTMLElement, state: import("./state.js").State, api: import("./api.js").Api) => (() => void)} mount
  *   draws into `element`, keeps it up to date, gives what takes it away again
  * @property {string} [title]    text key of its tab; without one it has none
+ * @property {(values: import("./state.js").Values) => boolean} [offered]  whether this reader has its tab
  * @property {string[]} [selects]  kinds of `state.selected` that it shows, whatever view is chosen
  * @property {(values: import("./state.js").Values) => number} [badge]  a count on its tab, when it is not 0
  *

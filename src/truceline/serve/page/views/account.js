@@ -14,8 +14,8 @@ export function mount(element, state, api) {
       ? el(
           "button",
           { type: "button", "aria-haspopup": "dialog", on: { click: () => me(state, api) } },
-          t("session.who", { name: session.name, role: t(`role.${session.role}`) }),
-          session.party && el("small", {}, ` ${t("session.for_party", { party: party(session.party, mission) })}`),
+          session.name,
+          el("span", { class: "role" }, `, ${session.party ? t("session.for_party", { party: party(session.party, mission) }) : t(`role.${session.role}`)}`),
         )
       : el("button", { type: "button", class: "main", "aria-haspopup": "dialog", on: { click: () => signIn(api) } }, t("session.enter"));
     fill(element, button);

@@ -9,6 +9,8 @@ import { say } from "./say.js";
 
 export const name = "alerts";
 export const title = "alerts.title";
+/** Alerts are the watch's; whoever is not of the mission has none. */
+export const offered = (values) => values.session?.label === "mission";
 export const badge = (values) => values.alerts.filter(open).length;
 
 /** Whether somebody still has to look at it: it stands, or was taken back, and nobody has acknowledged it. */

@@ -49,7 +49,7 @@ export function filterForm(state, bounds) {
     const people = distinct((row) => row.assignee).filter((one) => one !== me).map((one) => [one, one]);
     options(selects.assignee, [...(me ? [["me", t("filter.mine")]] : []), ["nobody", t("filter.nobodys")], ...people], filters.assignee);
     selects.state.hidden = rows.every((row) => row.state === NO_CASE);
-    selects.assignee.hidden = !me;
+    selects.assignee.hidden = values.session?.label !== "mission" || !me;
     here.checked = Boolean(filters.bbox);
     here.disabled = !filters.bbox && !bounds();
     if (document.activeElement !== words) words.value = filters.text ?? "";

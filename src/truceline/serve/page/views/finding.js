@@ -115,7 +115,7 @@ export function mount(element, state, api) {
       { class: "marks" },
       el("span", { class: "case" }, t("finding.case", { state: stateName({ state: folded.state, reopened: folded.reopened }) })),
       "assignee" in folded && el("span", {}, t("finding.assignee", { name: folded.assignee ?? t("common.nobody") })),
-      folded.label && el("span", {}, t("finding.released", { label: t(`label.short.${folded.label}`) })),
+      folded.label && el("span", {}, folded.label === "mission" ? t("finding.not_released") : t("finding.released", { label: t(`label.short.${folded.label}`) })),
       folded.released_on && el("span", {}, t("finding.released_on", { on: when(folded.released_on, "date") })),
     );
 

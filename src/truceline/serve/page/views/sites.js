@@ -17,7 +17,7 @@ const LIKELY = 0.5;
 const CLOSE = 10.5;
 
 /**
- * What the picture has round a site: incidents in each ring, and when the last one inside the widest was.
+ * What the picture has round a site: incidents in each ring, and when the last one inside the widest began.
  * @param {{lon: number, lat: number, radius_m: number}} site
  * @param {Iterable<any>} incidents  features
  */
@@ -32,7 +32,7 @@ export function round(site, incidents) {
     const ring = RINGS_KM.findIndex((km) => away <= km);
     if (ring < 0) continue;
     counts[ring] += 1;
-    if (!last || properties.last_at > last) last = properties.last_at;
+    if (!last || properties.first_at > last) last = properties.first_at;
   }
   return { counts, last };
 }

@@ -7,6 +7,7 @@ import { connection, empty, english, facts, failed, heading } from "./parts.js";
 
 export const name = "sources";
 export const title = "sources.title";
+export const offered = (values) => values.session?.label === "mission";
 export const selects = ["source"];
 export const badge = (values) => values.sources.filter((one) => one.state === "silent" || one.state === "refusing").length;
 

@@ -10,8 +10,8 @@ import { hear, sound } from "./tone.js";
 export function mount(element, state) {
   const show = () => {
     const { session } = state.get();
-    const heard = el("button", { type: "button", "aria-pressed": String(sound()), title: t("sound.what"), on: { click: () => (hear(!sound()), show()) } }, t(sound() ? "sound.on" : "sound.off"));
-    const keysOf = el("button", { type: "button", "aria-haspopup": "dialog", on: { click: () => help(state) } }, t("help.title"));
+    const heard = el("button", { type: "button", "aria-pressed": String(sound()), class: "sound", title: t("sound.what"), on: { click: () => (hear(!sound()), show()) } }, t(sound() ? "sound.on" : "sound.off"));
+    const keysOf = el("button", { type: "button", class: "help-open", "aria-haspopup": "dialog", on: { click: () => help(state) } }, t("help.title"));
     fill(element, may(session, "acknowledge") && heard, keysOf);
   };
   const stops = [state.on("session", show), onLanguage(show), keys({ "?": () => help(state) })];
@@ -30,12 +30,13 @@ export function help(state) {
   const allowed = Object.entries(KEYS).filter(([what]) => (what === "dispute" ? may(session, "dispute") : may(session, NEEDS[what] ?? "triage")));
   const one = [...allowed.map(([what, key]) => [key, t(what === "assign" ? "action.assign_me" : `action.${what}`)]), ["m", t("common.show_on_map")], ["u Esc", t("common.back")]];
   if (may(session, "evidence")) one.push(["e", t("evidence.open")]);
+  const everywhere = [["?", t("help.title")], ...(may(session, "acknowledge") ? [["q", t("help.acknowledge")]] : [])];
   const made = el(
     "dialog",
     { class: "ask help", "aria-labelledby": "asked" },
     el("h2", { id: "asked" }, t("help.title")),
     el("label", { class: "here" }, el("input", { type: "checkbox", checked: shortcuts(), on: { change: (event) => useShortcuts(event.target.checked) } }), t("help.on")),
-    el("div", { class: "columns" }, table(t("help.lists"), list), known(session) && table(t("help.finding"), one), table(t("help.page"), [["?", t("help.title")], ["q", t("help.acknowledge")]])),
+    el("div", { class: "columns" }, el("div", {}, table(t("help.lists"), list), table(t("help.page"), everywhere)), known(session) && table(t("help.finding"), one)),
     el("div", { class: "buttons" }, el("button", { type: "button", class: "quiet", on: { click: () => made.close() } }, t("common.close"))),
   );
   made.addEventListener("close", () => made.remove());
