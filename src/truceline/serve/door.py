@@ -218,9 +218,7 @@ class Door:
                     book.execute("UPDATE token SET seen_at = ? WHERE id = ?", (at.isoformat(), key))
             book.execute("DELETE FROM session WHERE made_at <= ?", (over,))
         with self._lock:  # not before they are on disk, and not what was used again meanwhile
-            for key, at in seen.items():
-                if self._seen.get(key) == at:
-                    del self._seen[key]
+            self._seen = {key: at for key, at in self._seen.items() if seen.get(key) != at}
 
 
 def _principal(account: sqlite3.Row, via: str) -> Principal:

@@ -142,8 +142,8 @@ class Guard:
             await asked.answer(503, str(error))
         except Exception:  # the one place that catches all: a user never meets a traceback
             if asked.too_large and not asked.started:
-                refused = asked.too_much()
-                await asked.answer(refused.status, refused.detail, refused.headers)
+                too_much = asked.too_much()
+                await asked.answer(too_much.status, too_much.detail, too_much.headers)
             elif not asked.over:
                 log.exception("request %s failed", asked.id)
                 if asked.started:
