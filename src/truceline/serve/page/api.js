@@ -80,6 +80,7 @@ export function service(state) {
   async function features(collection, query = {}, most = 50_000, signal = undefined) {
     const all = [];
     let path = `/ogc/collections/${collection}/items`;
+    /** @type {Record<string, any>} */
     let asked = { limit: 10_000, ...query };
     while (path && all.length < most) {
       const page = await get(path, asked, signal);

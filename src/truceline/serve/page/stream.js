@@ -24,6 +24,7 @@ export function persist(attempt, onState) {
   addEventListener("online", online);
   (async () => {
     for (let tries = 0; !stopped.signal.aborted; tries++) {
+      /** @type {any} */
       let failure = null;
       try {
         await attempt(stopped.signal, () => (tries = 0));

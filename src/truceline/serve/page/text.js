@@ -106,6 +106,7 @@ export function share(p) {
   return said.format(Number(Number(p.toPrecision(6)).toFixed(2)));
 }
 
+/** @type {Record<string, Intl.DateTimeFormatOptions>} */
 const shapes = {
   time: { hour: "2-digit", minute: "2-digit" },
   second: { hour: "2-digit", minute: "2-digit", second: "2-digit" },

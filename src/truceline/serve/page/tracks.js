@@ -14,10 +14,6 @@ export class Tracks {
     this.listeners = new Set();
     /** @type {string[]} */
     this.kinds = [];
-    this.clear(false);
-  }
-
-  clear(tell = true) {
     this.size = 0;
     this.at = NaN; // of the last frame, unix seconds
     this.live = 0; // rows that are not gone
@@ -28,23 +24,32 @@ export class Tracks {
     /** @type {Map<string, number>} */
     this.serial = new Map();
     this.allot(1024);
+  }
+
+  clear(tell = true) {
+    this.empty();
+    this.at = NaN;
+    this.about.clear();
+    this.serial.clear();
+    this.allot(1024);
     if (tell) this.tell(true);
   }
 
+  /** @param {number} capacity */
   allot(capacity) {
     const grown = (old, Kind) => {
       const made = new Kind(capacity);
       if (old && this.size) made.set(old.subarray(0, this.size));
       return made;
     };
-    this.serials = grown(this.serials, Uint32Array);
-    this.lon = grown(this.lon, Float32Array);
-    this.lat = grown(this.lat, Float32Array);
-    this.speed = grown(this.speed, Float32Array); // NaN unknown
-    this.course = grown(this.course, Float32Array); // degrees, NaN unknown
-    this.kind = grown(this.kind, Uint8Array);
-    this.flags = grown(this.flags, Uint8Array);
-    this.seen = grown(this.seen, Float64Array); // of the last observation, unix seconds
+    this.serials = /** @type {Uint32Array} */ (grown(this.serials, Uint32Array));
+    this.lon = /** @type {Float32Array} */ (grown(this.lon, Float32Array));
+    this.lat = /** @type {Float32Array} */ (grown(this.lat, Float32Array));
+    this.speed = /** @type {Float32Array} */ (grown(this.speed, Float32Array)); // NaN unknown
+    this.course = /** @type {Float32Array} */ (grown(this.course, Float32Array)); // degrees, NaN unknown
+    this.kind = /** @type {Uint8Array} */ (grown(this.kind, Uint8Array));
+    this.flags = /** @type {Uint8Array} */ (grown(this.flags, Uint8Array));
+    this.seen = /** @type {Float64Array} */ (grown(this.seen, Float64Array)); // of the last observation, unix seconds
   }
 
   /** @param {(whole: boolean) => void} fn  @returns {() => void} */
@@ -162,14 +167,14 @@ export class Tracks {
       },
       text: (said) => this.text(said),
       binary: (frame) => {
-        if (fresh) this.clear_rows();
+        if (fresh) this.empty();
         fresh = false;
         this.binary(frame);
       },
     });
   }
 
-  clear_rows() {
+  empty() {
     this.size = 0;
     this.live = 0;
     this.row = new Map();

@@ -42,8 +42,13 @@ export class Dots {
     this.type = /** @type {const} */ ("custom");
     this.renderingMode = /** @type {const} */ ("2d");
     this.tracks = tracks;
+    /** @type {[number, number]} */
     this.origin = [mercatorX(centre[0]), mercatorY(centre[1])];
     this.data = new Float32Array(0);
+    /** @type {Record<string, any>} */
+    this.at = {};
+    /** @type {any} */
+    this.map = null;
     this.count = 0;
     this.hidden = false;
     this.paint(colours);

@@ -31,6 +31,7 @@ export function picture(element, state, api, packed) {
   const { mission, map: view } = state.get();
   const colours = () => palette(dark(state.get().theme));
   const tolerance = { lat: mission.centre[1], tolerance_m: 500 };
+  /** @returns {any[]} */
   const layersOf = (c) => [
     { id: "sea", type: "background", paint: { "background-color": c.sea } },
     ...ground.basemapLayers(c),
@@ -66,7 +67,9 @@ export function picture(element, state, api, packed) {
   const incidents = new Incidents();
   const dots = new Dots(api.tracks, mission.centre, colours());
   const hint = tip(element);
+  /** @type {Record<string, any[]>} */
   const agreement = { zones: [], line: [], sites: [] };
+  /** @type {any[]} */
   let spans = [];
   let trailOf = "";
   let silentKey = "";
@@ -121,7 +124,7 @@ export function picture(element, state, api, packed) {
   function repaint() {
     const c = colours();
     for (const { id, paint } of layersOf(c))
-      for (const [name, value] of Object.entries(paint ?? {})) map.setPaintProperty(id, name, value);
+      for (const [name, value] of Object.entries(paint ?? {})) map.setPaintProperty(id, /** @type {any} */ (name), value);
     images(c);
     dots.paint(c);
     map.triggerRepaint();
@@ -146,7 +149,8 @@ export function picture(element, state, api, packed) {
   }
 
   function fit(features) {
-    map.fitBounds(bounds(features.map((one) => one.geometry.coordinates)), { padding: 70, animate: false });
+    const box = /** @type {[number, number, number, number]} */ (bounds(features.map((one) => one.geometry.coordinates)));
+    map.fitBounds(box, { padding: 70, animate: false });
   }
 
   let day = "";
@@ -227,7 +231,7 @@ export function picture(element, state, api, packed) {
     silentKey = source("silent") ? key : "";
     silence.strip(/** @type {HTMLElement} */ (document.getElementById("silence")), values, silent, (one) => {
       state.set({ selected: { kind: "source", id: one.id } });
-      if (one.bounds) map.fitBounds(one.bounds, { padding: 40, duration: 400 });
+      if (one.bounds) map.fitBounds(/** @type {any} */ (one.bounds), { padding: 40, duration: 400 });
     });
   }
 

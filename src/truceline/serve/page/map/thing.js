@@ -16,6 +16,7 @@ export const selects = ["incident", "event", "track", "zone", "line"];
  * @param {import("../api.js").Api} api
  */
 export function mount(element, state, api) {
+  /** @type {Record<string, any[] | null>} */
   let ground = { zones: null, line: null };
   const select = (kind, id) => () => state.set({ selected: { kind, id } });
   const link = (kind, id, ...said) => el("button", { type: "button", class: "link", on: { click: select(kind, id) } }, said);

@@ -33,6 +33,7 @@ export function path(points) {
     .filter((one) => one.geometry)
     .map((one) => ({ at: Date.parse(one.properties.at), place: one.geometry.coordinates }))
     .sort((a, b) => a.at - b.at);
+  /** @type {number[][][]} */
   const lines = [];
   let last = -Infinity;
   for (const { at, place } of sorted) {

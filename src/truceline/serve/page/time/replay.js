@@ -99,6 +99,7 @@ export function replay(state, api) {
     let changed = anew;
     for (const name of COLLECTIONS) {
       const map = next[name];
+      /** @type {{upserted: string[], removed: string[]}} */
       const change = { upserted: [], removed: [] };
       for (const { one, from, until } of held.parts[name] ?? []) {
         const visible = from <= now && until >= least;

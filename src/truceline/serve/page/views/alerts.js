@@ -92,7 +92,7 @@ export function mount(element, state, api) {
     const opened = all.filter(open);
     const longest = opened.length ? Math.max(...opened.map((one) => (values.picture.at ?? new Date()).getTime() - Date.parse(one.raised_at))) : 0;
     fill(count, t("alerts.count", { n: opened.length }), longest > 60_000 ? `, ${t("alerts.longest", { time: duration(longest / 1000) })}` : "");
-    const held = list.contains(document.activeElement) ? document.activeElement.closest("li")?.dataset.alert : null;
+    const held = list.contains(document.activeElement) ? document.activeElement?.closest("li")?.dataset.alert : null;
     fill(list, shown.map((one) => card(one, { href: href(one), acknowledge: may(session, "acknowledge") ? take : null })));
     if (held) list.querySelector(`[data-alert="${held}"] a, [data-alert="${held}"] button`)?.focus();
     if (!shown.length) fill(list, el("li", { class: "none" }, values.connection === "connecting" ? loading() : empty(t("alerts.none"), t("alerts.none.do"))));

@@ -85,7 +85,7 @@ export function mount(element, state, api) {
     doing = doings({ caseId: folded.id ?? id, allowed, told, session, api, after: () => (say(t("actions.done")), load()) });
     evidence = may(session, "evidence") ? chain(id, api, session) : null;
     fill(above, connection(values), scope(session));
-    const held = document.activeElement?.closest?.("[data-action]")?.dataset.action;
+    const held = document.activeElement?.closest?.("[data-action]")?.getAttribute("data-action");
     const clocked = clock(told.clock, duration);
     const whole = told.factors !== undefined && told.factors !== null;
     fill(

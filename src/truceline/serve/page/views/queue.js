@@ -61,8 +61,8 @@ export function mount(element, state, api) {
     fill(count, t("queue.count", { n: shown.length }), session?.label === "mission" ? `, ${t("queue.waiting", { n: waiting })}` : "");
     const last = Math.max(0, Math.ceil(shown.length / PAGE) - 1);
     kept.page = Math.min(kept.page, last);
-    const held = list.contains(document.activeElement) ? document.activeElement.closest("li") : null;
-    const within = held && document.activeElement.matches("input") ? "input" : "a";
+    const held = list.contains(document.activeElement) ? document.activeElement?.closest("li") : null;
+    const within = held && document.activeElement?.matches("input") ? "input" : "a";
     const now = (values.picture.at ?? new Date()).getTime();
     const part = shown.slice(kept.page * PAGE, (kept.page + 1) * PAGE);
     fill(list, part.map((row) => line(row, { values, href: href(row), chosen: kept.chosen.has(row.key), choose: triage ? choose : null, now })));

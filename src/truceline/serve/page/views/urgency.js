@@ -95,7 +95,7 @@ export function passes(row, filters, me = null) {
   if (states.length && !states.some((one) => (one === "waiting" ? turn(row) === 0 : one === row.state))) return false;
   if (filters.reading && !several("reading").some((party) => likely(row.readings[party]))) return false;
   if (filters.assignee && (filters.assignee === "me" ? me : filters.assignee) !== (row.assignee ?? "nobody")) return false;
-  if (filters.bbox && !within(row, String(filters.bbox).split(",").map(Number))) return false;
+  if (filters.bbox && !within(row, /** @type {any} */ (String(filters.bbox).split(",").map(Number)))) return false;
   if (!filters.text) return true;
   const hay = [row.sentence, row.place, row.what, row.clause, row.key, row.id, row.case?.id].join(" ").toLowerCase();
   return String(filters.text).toLowerCase().split(/\s+/).every((word) => hay.includes(word)); // prettier-ignore
