@@ -60,6 +60,9 @@ ACTIONS: dict[str, Action] = {
 #: Signing a verdict: at any time while the case is open, anew where the evidence or the view of it changed.
 VERDICT = Action(_OPEN, None, "verify", ("text",))
 
+#: Why one person is not enough.
+ALONE = "{by} asked for this release: somebody else has to approve it"
+
 #: As far as something can be released: all but the mission's own label.
 RELEASABLE = RELEASES[:-1]
 
@@ -240,7 +243,7 @@ def _refused_release(state: CaseState, row: Mapping[str, Any]) -> str | None:
     if pending is None or about != pending.action_id:
         return "there is no such request for release, or it was answered"
     if what == "approve_release" and row["by"] == pending.requested_by:
-        return f"{row['by']} asked for this release: somebody else has to approve it"
+        return ALONE.format(by=row["by"])
     return None
 
 

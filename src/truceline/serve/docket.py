@@ -124,9 +124,7 @@ class Docket:
                     continue
                 why = None if again else casework.refusal(state, row)
                 if why is not None:
-                    alone = (
-                        row["what"] == "approve_release" and state.pending and state.pending.requested_by == row["by"]
-                    )
+                    alone = why == casework.ALONE.format(by=row["by"])
                     results.append((403 if alone else 409 if one["what"] in ACTIONS else 422, why, None))
                     continue
                 if not again:
