@@ -156,7 +156,8 @@ class Events:
 
     def __init__(self) -> None:
         self._data = b""
-        self._units = self._lost = False
+        self._taken = Taken([], [])
+        self._lost = False
 
     @property
     def waiting(self) -> int:
@@ -170,26 +171,30 @@ class Events:
         self._data += data
 
     def unit(self, data: bytes, at_s: float) -> None:
-        # A line end apart, so that a broken one does not run into the next.
-        self._data += data + b"\n"
-        self._units = True
+        # Apart from the others: a broken one must not run into the next.
+        self._cut(data, ended=True)
 
     def take(self, at_s: float, ended: bool = False) -> Taken:
-        records: list[bytes] = []
-        unreadable: list[tuple[bytes, str]] = []
+        self._data = self._cut(self._data, ended)
+        found, self._taken = self._taken, Taken([], [])
+        return found
+
+    def _cut(self, data: bytes, ended: bool) -> bytes:
+        """Take the events of some data; what is left of it."""
         while True:
-            found, at = cot_file.cut(self._data, 0, ended or self._units)
-            self._data = self._data[at:]
+            found, at = cot_file.cut(data, 0, ended)
+            data = data[at:]
             if not found:
-                return Taken(records, unreadable)
+                return data
             for raw, fault in found:
                 self._lost = self._lost or len(raw) >= cot_file.LONGEST_EVENT
                 if fault is None or raw.startswith(b"<event"):
-                    records.append(raw)
+                    self._taken.records.append(raw)
                 elif raw[:1] == b"\xbf":
-                    unreadable.append((raw, "is TAK protocol version 1 (protobuf), which is not read: send XML"))
+                    reason = "is TAK protocol version 1 (protobuf), which is not read: send XML"
+                    self._taken.unreadable.append((raw, reason))
                 else:
-                    unreadable.append((raw, fault.reason))
+                    self._taken.unreadable.append((raw, fault.reason))
 
     def payload(self, records: Sequence[bytes]) -> bytes:
         return b"\n".join(records) + b"\n"

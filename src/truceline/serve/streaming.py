@@ -115,7 +115,8 @@ async def receive(
     reader: asyncio.StreamReader, framing: Framing, delivery: Delivery, limits: Limits, name: str
 ) -> None:
     """Read one connection to its end: give on what is whole, and at the end what is left, as it is."""
-    loop, open_since = asyncio.get_running_loop(), 0.0
+    loop = asyncio.get_running_loop()
+    open_since = loop.time()  # of the record that waits for its end
     try:
         while True:
             patience_s = limits.record_s if framing.waiting else limits.idle_s
@@ -137,8 +138,8 @@ async def receive(
                     break
                 data = await _read(reader, left_s)
             # A trickle that never ends a record is not waited on for ever either.
-            open_since = (open_since or begun) if framing.waiting else 0.0
-            late = bool(open_since) and loop.time() - open_since > 10 * limits.record_s
+            late = loop.time() - open_since > 10 * limits.record_s
+            before = delivery.board.payloads, delivery.board.unreadable
             if not await delivery.take(framing, name, ended=late or data == b""):
                 return
             if framing.lost:
@@ -147,7 +148,8 @@ async def receive(
                 return
             if data == b"":
                 return
-            open_since = 0.0 if late else open_since
+            if before != (delivery.board.payloads, delivery.board.unreadable) or not framing.waiting:
+                open_since = loop.time()
     except OSError as error:
         delivery.state(delivery.board.state, f"{name}: {error.strerror or error or type(error).__name__}")
         await delivery.take(framing, name, ended=True)
