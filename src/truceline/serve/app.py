@@ -22,7 +22,7 @@ from truceline.serve.service import Service
 
 #: Modules with a `router`, in the order in which addresses are tried.
 PARTS: tuple[str, ...] = (
-    *("session", "ogc", "pictures", "boards", "exports", "reports", "outputs"),
+    *("session", "posting", "ogc", "pictures", "boards", "exports", "reports", "outputs"),
     *("streams", "cases", "findings", "attachments", "field", "cap", "pages"),
 )
 

@@ -57,4 +57,4 @@ class Known:
         joined = np.concatenate(each) if each else np.empty((0, 2), np.uint64)
         new = IdSet(len(joined)).add(joined)
         new &= ~self._ids.contains(joined)
-        return joined[new], np.split(new, np.cumsum([len(ids) for ids in each])[:-1])
+        return joined[new], np.split(new, np.cumsum([len(ids) for ids in each])[:-1])[: len(each)]

@@ -84,8 +84,9 @@ class Writer:
             os.close(lock)
             raise StoreError(f"{folder}: {holder} is writing to this journal; one at a time") from error
         self._lock = lock
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        with suppress(OSError):  # only for the message to whoever comes second; a full disk keeps nobody out
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
 
     def open(self, segment: int, end: int) -> None:
         """Append from byte `end` of `segment` on, which is made when it is not there."""
