@@ -7,7 +7,7 @@ ifneq ($(TRUCELINE_DATA),)
 export TRUCELINE_DATA
 endif
 
-.PHONY: demo install test fuzz check bench docs screenshots clean
+.PHONY: demo install test fuzz check audit bench docs screenshots clean
 
 demo: .venv/.core  ## run the example mission, say what it shows and where the report is
 	$(BIN)/truceline demo
@@ -28,6 +28,10 @@ check: .venv/.dev  ## form, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/page/bring.py check
+
+audit: .venv/.dev  ## known vulnerabilities of what we depend on; says so where the advisory service does not answer
+	$(PIP) install --group audit
+	$(BIN)/python tools/audit.py
 
 bench: .venv/.bench  ## speed as ratios against peers, in one run; figures go to docs/speed.md by hand
 	$(BIN)/python -m bench

@@ -23,6 +23,7 @@ from truceline.serve import guard
 from truceline.serve.app import application
 from truceline.serve.door import csrf_of
 from truceline.serve.guard import CSP, HEADERS, LOOPBACK, MIB, UVICORN, Guard, Limits
+from truceline.store import Journal
 
 FREELY = Limits(requests_per_s=1e6, burst=1e6)
 
@@ -345,6 +346,7 @@ def test_no_password_token_or_cookie_is_in_any_log_whatever_is_asked(running, ca
     assert {200, 401} <= statuses
     log = caplog.text + "".join(str(vars(record)) for record in caplog.records)
     assert "GET /api/cases" in log
+    log += str(Journal(service.folder / "journal").table("access").to_pylist())
     for secret in (PASSWORD, "a wrong password", "three newer words", session, csrf, link, token.split("_", 2)[2]):
         assert secret not in log
 

@@ -6,6 +6,7 @@ two repeats a row; none is lost.
 """
 
 import asyncio
+import logging
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,13 +14,15 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 from starlette.requests import HTTPConnection
 
-from truceline.errors import StoreError
+from truceline.errors import StoreError, TrucelineError
 from truceline.release import Principal
 from truceline.serve.accounts import Accounts
 from truceline.serve.door import Door
 from truceline.serve.service import Service
 from truceline.store import Journal
 from truceline.store.kinds import ACCESS
+
+log = logging.getLogger("truceline.serve")
 
 What = Literal["sign-in", "sign-out", "refused", "evidence", "export", "release", "account"]
 
@@ -55,8 +58,11 @@ async def audit(
 async def keep(door: Door, service: Service) -> None:
     """Until cancelled: carry changes of accounts into the journal, write down who was seen."""
     while True:
-        await carried(door.accounts, service)
-        await asyncio.to_thread(door.flush)
+        try:
+            await carried(door.accounts, service)
+            await asyncio.to_thread(door.flush)
+        except TrucelineError as error:  # a full disk, a locked file: it is all still there the next time
+            log.warning("accounts: %s", error)
         await asyncio.sleep(EVERY_S)
 
 
