@@ -267,7 +267,7 @@ class TestWindow:
 
         monkeypatch.setattr(window, "WHOLE", 0)
         path = mission / "mission.toml"
-        path.write_text(path.read_text() + "\n[serve]\nwindow_h = 2\n")
+        path.write_text(path.read_text().replace("exercise = true", "exercise = false") + "\n[serve]\nwindow_h = 2\n")
         desk.run(mission, a_service.NOW)
         made = window.Window(mission)
         made.begin(a_service.NOW)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError
 
-from truceline import __version__, accounts_cli, startup
+from truceline import __version__, accounts_cli, serving_cli, startup
 from truceline.command import DONE, FOUND, PARTLY, WRONG, Json, Mission, builtins, examples, now, out
 from truceline.errors import TrucelineError
 from truceline.progress import progress
@@ -310,13 +310,35 @@ def verify(folder: Mission, /, *, as_json: Json = False) -> int:
     return FOUND if checked["problems"] else DONE
 
 
-@app.command(help_epilogue=examples("truceline demo", "truceline demo /tmp/two-days"))
-def demo(folder: Annotated[Path, Parameter(help="Where to put the example mission.")] = Path("demo"), /) -> int:
-    """Run the example mission that ships with Truceline: two invented days on an invented line."""
+app.command(
+    help_epilogue=examples(
+        "truceline serve my-mission", "truceline serve my-mission --host 0.0.0.0 --tls-cert c.pem --tls-key k.pem"
+    )
+)(serving_cli.serve)
+
+
+@app.command(help_epilogue=examples("truceline demo", "truceline demo /tmp/two-days --no-replay"))
+def demo(
+    folder: Annotated[Path, Parameter(help="Where to put the example mission.")] = Path("demo"),
+    /,
+    *,
+    replay: Annotated[bool | None, Parameter(help="Then replay it live; else only at a terminal.")] = None,
+    speed: Annotated[float, Parameter(help="How many times as fast as it happened.")] = 720.0,
+    port: serving_cli.Port = 0,
+) -> int:
+    """Run the example mission that ships with Truceline: two invented days on an invented line.
+
+    At a terminal its two days then come in again, live and fast, and the page shows them.
+    """
     from truceline import examples as shipped
 
+    if not speed > 0:
+        raise TrucelineError(f"--speed {speed:g}: time goes forwards")
     shipped.copy_example(folder)
-    return run(folder)
+    code = run(folder)
+    if replay if replay is not None else serving_cli.watched():
+        return serving_cli.replay(folder, speed, port)
+    return code
 
 
 def formats(pdf: bool) -> tuple[str, ...]:

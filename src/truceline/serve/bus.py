@@ -63,6 +63,7 @@ class Ring:
         self._last = 0 if numbers is None else numbers.next()  # whoever resumes at an earlier run's number is told
         self._first_kept = self._last + 1
         self._more = asyncio.Event()
+        self._closed = False
         self.listeners = 0
 
     @property
@@ -82,6 +83,11 @@ class Ring:
         self._more = asyncio.Event()
         return message
 
+    def close(self) -> None:
+        """Nothing more will come: who listens is let go."""
+        self._closed = True
+        self._more.set()
+
     async def listen(self, topics: frozenset[str], after: int | None = None) -> AsyncIterator[Message]:
         """Messages of these topics; with `after` first those kept since. Ends when the listener is too slow.
 
@@ -99,6 +105,8 @@ class Ring:
                 more = self._more
                 waiting = self._since(at)
                 if not waiting:
+                    if self._closed:
+                        return
                     await more.wait()
                     continue
                 for message in waiting:

@@ -88,7 +88,7 @@ class LivePicture:
         self._live_tracks: pa.Table | None = None
         self._changes: deque[Changes] = deque(maxlen=_CHANGES)
         self._waiting: list[pa.Table] = []
-        self._waiting_rows = 0
+        self._waiting_rows, self._waits_since = 0, 0.0
         self._room = asyncio.Event()
         self._room.set()
         self._work = asyncio.Event()
@@ -101,8 +101,14 @@ class LivePicture:
         self._tracker: Child | None = None
         self._drawing, self._settling = asyncio.Lock(), asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopped = False
 
     # What others ask
+
+    @property
+    def behind_s(self) -> float:
+        """For how long what was journalled last, and is not shown, has waited."""
+        return asyncio.get_running_loop().time() - self._waits_since if self._waiting or self._drawing.locked() else 0.0
 
     @property
     def snapshot(self) -> Snapshot:
@@ -133,17 +139,18 @@ class LivePicture:
         """Observations just journalled, in their order. Waits when the picture is behind."""
         if not observations.num_rows:
             return
-        while not self._room.is_set():
-            await self._room.wait()
+        await self._room.wait()
         rows = observations.select([name for name in FUSED if name in observations.column_names])
         moving = pc.is_in(rows["kind"], value_set=_MOVING)
         if pc.any(moving).as_py():
             self._moving.append(rows.filter(moving))
             self._moves.set()
+        if not self._waiting:
+            self._waits_since = asyncio.get_running_loop().time()
         self._waiting.append(rows)
         self._waiting_rows += rows.num_rows
         self._unsettled += rows.num_rows
-        if self._waiting_rows > MOST_WAITING:
+        if self._waiting_rows > MOST_WAITING and not self._stopped:
             self._room.clear()
         self._work.set()
 
@@ -185,12 +192,18 @@ class LivePicture:
         keep = [self._keep_drawing, self._keep_settling, self._keep_hearing, self._keep_tracking]
         self._tasks = [asyncio.create_task(self._kept(one)) for one in keep]
 
+    def close(self) -> None:
+        """Let go of whoever reads what moves."""
+        self._frames.close()
+
     async def stop(self) -> None:
         """End the processes; what was acknowledged is in the journal."""
+        self._stopped = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._frames.close()
+        self._room.set()
         children = [one for one in (self._picture, self._settler, self._tracker) if one is not None]
         await asyncio.gather(*(asyncio.to_thread(one.end) for one in children))
         self._picture = self._settler = self._tracker = None

@@ -14,11 +14,11 @@ from truceline.errors import NotFoundError
 from truceline.intake import JOURNAL, Record
 from truceline.mission import Mission
 from truceline.observation import TIME
-from truceline.pipeline import FUSED, settle
+from truceline.pipeline import BOOK, FUSED, settle
 from truceline.serve.child import Answer, all_packed, packed, unpacked
 from truceline.serve.moving_now import MovingNow
-from truceline.serve.window import AHEAD, Drawn, Window
-from truceline.store import Edition, Journal
+from truceline.serve.window import AHEAD, Drawn, Window, reaches
+from truceline.store import Book, Edition, Journal
 
 #: Fixes of the last while that the tracker is given when it begins: longer than a ship without a name is silent for.
 _WARM_S = 7200.0
@@ -103,4 +103,8 @@ def _until(folder: Path, now: datetime) -> datetime | None:
         if not journal.rows("observation"):
             raise NotFoundError(f"{folder}: the journal has no observations yet")
         last = pc.max(journal.table("observation", ["at"])["at"]).as_py()
-    return now + AHEAD if last is not None and last > now + AHEAD else None
+    if last is None or Mission.load(folder).exercise:
+        return None
+    book = Book(folder / BOOK)
+    soon = reaches(now, book.table("events") if book.latest() is not None else None)
+    return soon if last > soon else None

@@ -146,7 +146,9 @@ class Window:
         anew
             The edition is another than at the last call.
         """
-        rows = self._rows.filter(pc.fill_null(pc.less_equal(self._rows["at"], pa.scalar(now + AHEAD, TIME)), True))
+        rows = self._rows
+        if (soon := self._soon(now)) is not None:
+            rows = rows.filter(pc.fill_null(pc.less_equal(rows["at"], pa.scalar(soon, TIME)), True))
         ahead = self._rows.num_rows - rows.num_rows
         moving = pc.equal(rows["kind"], "fix")
         if movements and self._fixes_since and pc.any(moving).as_py():
@@ -224,8 +226,13 @@ class Window:
         if max(self._tied(), others) <= WHOLE:
             return None
         at = pc.coalesce(rows["until"], rows["at"])
-        newest = pc.max(at.filter(pc.less_equal(at, pa.scalar(now + AHEAD, TIME)))).as_py() or now
+        soon = self._soon(now)
+        newest = pc.max(at if soon is None else at.filter(pc.less_equal(at, pa.scalar(soon, TIME)))).as_py() or now
         return datetime.fromtimestamp(newest.timestamp(), now.tzinfo) - timedelta(hours=self.on.mission.serve.window_h)
+
+    def _soon(self, now: datetime) -> datetime | None:
+        """What is said to be later than this has not happened; None: an exercise's time is invented."""
+        return None if self.on.mission.exercise else reaches(now, self._edition.get("events"))
 
     def _tied(self) -> int:
         """How many observations are behind the edition's events."""
@@ -315,6 +322,12 @@ class Window:
     def _count_fixes(self, rows: pa.Table | None = None) -> int:
         rows = self._rows if rows is None else rows
         return pc.sum(pc.equal(rows["kind"], "fix")).as_py() or 0
+
+
+def reaches(now: datetime, settled: pa.Table | None) -> datetime:
+    """How far time has got: the clock's, a little ahead; an edition's, where that was made by a clock further on."""
+    newest = pc.max(settled["at_until"]).as_py() if settled is not None else None
+    return max(now + AHEAD, newest or now)
 
 
 def _columns(rows: pa.Table) -> pa.Table:
