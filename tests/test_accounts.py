@@ -548,6 +548,33 @@ def test_a_change_while_the_service_holds_the_journal_is_journalled_by_the_servi
     assert audit.carried_alone(door.accounts, folder / "journal")
 
 
+def test_a_running_service_keeps_them_and_writes_down_who_was_seen_when_it_ends(door, clock):
+    a_person(door)
+    _, secret = door.sign_in("olena", PASSWORD, "here")
+    folder = door.accounts.folder
+    carried = asyncio.Event()
+
+    class Watched(SimpleGate):
+        async def record(self, kind, rows):
+            await super().record(kind, rows)
+            carried.set()
+
+    class Running:
+        gate = Watched(folder, None, clock)
+
+    async def run() -> None:
+        keeping = asyncio.create_task(audit.keep(door, Running))
+        await asyncio.wait_for(carried.wait(), 10)
+        clock.move(minutes=10)
+        assert by_cookie(door, secret).name == "olena"
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+    asyncio.run(run())
+    assert journalled(folder) == [("account", "tester", "")]
+    assert door.accounts.rows("SELECT seen_at FROM session")[0]["seen_at"] == clock().isoformat()
+
+
 def test_nothing_is_journalled_of_what_is_no_audited_matter():
     with pytest.raises(ValueError, match="gossip"):
         audit.row("gossip", "olena", Clock()())

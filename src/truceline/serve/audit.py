@@ -7,6 +7,7 @@ two repeats a row; none is lost.
 
 import asyncio
 import logging
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -57,13 +58,17 @@ async def audit(
 
 async def keep(door: Door, service: Service) -> None:
     """Until cancelled: carry changes of accounts into the journal, write down who was seen."""
-    while True:
-        try:
-            await carried(door.accounts, service)
-            await asyncio.to_thread(door.flush)
-        except TrucelineError as error:  # a full disk, a locked file: it is all still there the next time
-            log.warning("accounts: %s", error)
-        await asyncio.sleep(EVERY_S)
+    try:
+        while True:
+            try:
+                await carried(door.accounts, service)
+                await asyncio.to_thread(door.flush)
+            except TrucelineError as error:  # a full disk, a locked file: it is all still there the next time
+                log.warning("accounts: %s", error)
+            await asyncio.sleep(EVERY_S)
+    finally:
+        with suppress(StoreError):
+            door.flush()
 
 
 async def carried(accounts: Accounts, service: Service) -> int:
