@@ -2,6 +2,7 @@
 
 import re
 from itertools import product
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -193,3 +194,14 @@ def test_a_label_shows_what_is_released_to_it_or_wider(row, label):
 
 def test_a_label_that_is_none_shows_nothing():
     assert not any(visible(row, Principal("someone", label="everything")) for row in RELEASES)
+
+
+def test_the_table_for_administrators_says_what_the_code_does():
+    """docs/access.md, the table of roles."""
+    lines = (Path(__file__).parents[1] / "docs" / "access.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    table = {row[0].strip("`"): row[2:] for row in rows if len(row) == 2 + len(ROLES)}
+    assert list(ROLES) == ["viewer", "reporter", "verifier", "duty officer", "administrator"]  # the table's columns
+    assert set(table) == set(PRIVILEGES) - {"open"}
+    for privilege, cells in table.items():
+        assert {role for role, cell in zip(ROLES, cells, strict=True) if cell} == PRIVILEGES[privilege], privilege
