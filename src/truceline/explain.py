@@ -118,7 +118,7 @@ def explained(
         row = _where(associations, "observation_id", whole)
         if row.num_rows and row["event_id"][0].is_valid:
             told["event_id"] = row["event_id"][0].as_py().hex()
-        told["observations"] = [_observation(journal, whole)]
+        told["observations"] = [_observation(journal.record(whole))]
         return told
     if kind in ("track", "movement"):
         return told | _track(journal, tables, kind, whole)
@@ -211,7 +211,7 @@ def _track(journal: Journal, tables: Tables, kind: str, whole: bytes) -> dict[st
     points = _where(points, "track_id", track).sort_by("at")
     told["points"] = plain(points.drop_columns(["track_id"]).to_pylist())
     behind = points["observation_id"].to_pylist()
-    told["observations"] = [_observation(journal, one) for one in behind[:_MOST_RECORDS]]
+    told["observations"] = [_observation(one) for one in journal.records(behind[:_MOST_RECORDS])]
     told["observations_left_out"] = max(len(behind) - _MOST_RECORDS, 0)
     return told
 
@@ -222,20 +222,21 @@ def _events(journal: Journal, tables: Tables, events: pa.Table) -> list[dict[str
     by_event: dict[bytes, list[tuple[bytes, float | None]]] = {}
     for row in behind.to_pylist():
         by_event.setdefault(row["event_id"], []).append((row["observation_id"], row["log_ratio"]))
+    wanted = sorted({whole for pairs in by_event.values() for whole, _ in pairs})
+    shown = dict(zip(wanted, map(_observation, journal.records(wanted)), strict=True))
     out = []
     for row in events.sort_by("at").to_pylist():
         event = plain(row)
         event["conflict"] = conflict(event)
         event["observations_behind"] = [
-            {"log_ratio": ratio, **_observation(journal, whole)}
-            for whole, ratio in sorted(by_event.get(row["event_id"], []))
+            {"log_ratio": ratio, **shown[whole]} for whole, ratio in sorted(by_event.get(row["event_id"], []))
         ]
         out.append(event)
     return out
 
 
-def _observation(journal: Journal, whole: bytes) -> dict[str, Any]:
-    row = journal.record(whole)
+def _observation(row: dict[str, Any]) -> dict[str, Any]:
+    """A record of the journal, JSON-ready."""
     raw = row.pop("raw", None)
     shown = {name: value for name, value in plain(row).items() if value is not None}
     if raw is not None:

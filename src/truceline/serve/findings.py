@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Annotated, Any
 
 import numpy as np
@@ -98,8 +99,9 @@ class _Tables:
 
 def _evidence(service: Service, snapshot: Snapshot, identifier: str) -> dict[str, Any]:
     edition = snapshot.edition.number if snapshot.edition is not None else None
-    with Journal(service.folder / JOURNAL) as journal:
-        return explained(journal, _Tables(snapshot), _agreement(service), identifier, edition)
+    reading = service.kept.setdefault("evidence", (Lock(), Journal(service.folder / JOURNAL)))
+    with reading[0]:  # one journal for all: where each record stands is learned once
+        return explained(reading[1], _Tables(snapshot), _agreement(service), identifier, edition)
 
 
 def _agreement(service: Service) -> Agreement:

@@ -27,7 +27,7 @@ from truceline.store.frames import head_of
 from truceline.store.kinds import appendable, conform
 from truceline.store.proof import Proof
 from truceline.store.reading import Reader
-from truceline.store.record import proof_of, record, redactions_of
+from truceline.store.record import proof_of, record, records, redactions_of
 from truceline.store.tail import Part, Tail
 from truceline.store.writer import Writer, segment_path, set_aside
 
@@ -154,6 +154,10 @@ class Journal:
             When there is none of that id.
         """
         return record(self._reader, observation_id)
+
+    def records(self, observation_ids: Sequence[bytes]) -> list[dict[str, Any]]:
+        """`record` of each of many, in their order; no frame is unpacked twice."""
+        return records(self._reader, observation_ids)
 
     def prove(self, leaf: bytes) -> Proof:
         """Proof that the record of `leaf` is in this journal, for `check_proof`.

@@ -282,10 +282,17 @@ class Reader:
 
     def find(self, observation_id: bytes) -> tuple[Frame, int] | None:
         """The frame and row of an observation; None when there is none of that id."""
+        for number, row in self.places(observation_id):
+            if self.rows(number, ["observation_id"])["observation_id"][row].as_py() == observation_id:
+                return self.frames[number], row
+        return None
+
+    def places(self, observation_id: bytes) -> list[tuple[int, int]]:
+        """Frame numbers and rows where an observation may stand: it is one of them, or in no frame."""
         frames = self.of("observation")
         if self._index is None or self._index.frames != len(frames):
-            self._index = _Index(self, frames)
-        return self._index.find(self, observation_id)
+            self._index = _Index(self, frames, self._index)
+        return self._index.places(observation_id)
 
     def find_leaf(self, leaf: bytes, kinds: Collection[str] = tuple(KINDS)) -> tuple[Frame, int] | None:
         """The first frame and row with a leaf that begins with these 16 to 32 bytes; None when there is none."""
@@ -305,28 +312,30 @@ class Reader:
 class _Index:
     """Where each observation stands, by the first half of its id: 16 bytes a row."""
 
-    def __init__(self, reader: Reader, frames: Sequence[Frame]) -> None:
+    def __init__(self, reader: Reader, frames: Sequence[Frame], before: "_Index | None" = None) -> None:
         self.frames = len(frames)
         self._numbers = [frame.number for frame in frames]
         self._starts = np.concatenate([[0], np.cumsum([frame.rows for frame in frames], dtype=np.int64)])
         halves = np.empty(int(self._starts[-1]), np.uint64)
-        for at, frame in zip(self._starts, frames, strict=False):
+        known = before.frames if before is not None and before._numbers == self._numbers[: before.frames] else 0
+        if before is not None and known:  # frames keep their ids: only those that came since are read
+            halves[before._order] = before._halves
+        for at, frame in zip(self._starts[known:], frames[known:], strict=False):
             column = reader.rows(frame.number, ["observation_id"])["observation_id"]
             halves[at : at + frame.rows] = observation.ids(column)[:, 0]
         self._order = np.argsort(halves, kind="stable")
         self._halves = halves[self._order]
 
-    def find(self, reader: Reader, observation_id: bytes) -> tuple[Frame, int] | None:
+    def places(self, observation_id: bytes) -> list[tuple[int, int]]:
         half = _pair(observation_id)[0]
         at = int(np.searchsorted(self._halves, half))
+        found = []
         while at < len(self._halves) and self._halves[at] == half:
             place = int(self._order[at])
             which = int(np.searchsorted(self._starts, place, side="right")) - 1
-            number, row = self._numbers[which], place - int(self._starts[which])
-            if reader.rows(number, ["observation_id"])["observation_id"][row].as_py() == observation_id:
-                return reader.frames[number], row
+            found.append((self._numbers[which], place - int(self._starts[which])))
             at += 1
-        return None
+        return found
 
 
 @contextmanager

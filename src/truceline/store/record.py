@@ -1,5 +1,6 @@
 """One record of a journal: whole, with where it stands, and with the proof that it is there."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from truceline import observation
@@ -27,6 +28,26 @@ def record(reader: Reader, observation_id: bytes) -> dict[str, Any]:
     for entry in redactions_of(reader, frame, row):
         whole["redacted"] = {name: entry[name] for name in ("reason", "by", "received_at")}
     return whole
+
+
+def records(reader: Reader, observation_ids: Sequence[bytes]) -> list[dict[str, Any]]:
+    """Many observations, each frame unpacked once; see `Journal.records`."""
+    at: dict[int, list[int]] = {}
+    for one in dict.fromkeys(observation_ids):
+        for number, row in reader.places(one):
+            at.setdefault(number, []).append(row)
+    found: dict[bytes, dict[str, Any]] = {}
+    redacted = reader.table("redaction").select(["frame", "row", "reason", "by", "received_at"]).to_pylist()
+    for number, rows in at.items():
+        frame = reader.frames[number]
+        for row, one in zip(rows, reader.rows(number).take(rows).to_pylist(), strict=True):
+            whole = dict.fromkeys(observation.CORE.names) | one
+            whole |= {"segment": reader.path(frame).name, "frame": number, "row": row}
+            for entry in redacted:
+                if (entry["frame"], entry["row"]) == (number, row):
+                    whole["redacted"] = {name: entry[name] for name in ("reason", "by", "received_at")}
+            found[one["observation_id"]] = whole
+    return [found[one] if one in found else record(reader, one) for one in observation_ids]
 
 
 def redactions_of(reader: Reader, frame: Frame, row: int) -> list[dict[str, Any]]:
