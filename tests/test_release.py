@@ -129,7 +129,8 @@ def test_parties_see_a_place_an_hour_a_kind_and_little_else(folder: Path) -> Non
     }
     assert row["what"] == "explosion"
     assert (row["first_at"].minute, row["last_at"].minute) == (0, 0)
-    assert row["first_at"] <= NOW - timedelta(hours=48) and row["last_at"] >= NOW - timedelta(hours=47.5)
+    assert row["first_at"] <= NOW - timedelta(hours=48)
+    assert row["last_at"] >= NOW - timedelta(hours=47.5)
     assert (row["major_m"], row["minor_m"]) == (1000.0, 1000.0)
     assert (row["killed"], row["injured"]) == (None, 7), "a number below five could point at persons"
     assert row["p_conflict"] == 0.95, "what is not certain is not rounded to 1"
@@ -212,7 +213,8 @@ def test_a_released_finding_says_nothing_finer_than_its_columns(folder: Path) ->
     finding = a_finding()
     query = asked(folder, {finding["finding_id"]: Released("parties")}, incidents=[an_incident()], findings=[finding])
     (row,) = rows(query, "findings", PARTY_A)
-    assert "factors" not in row and "exemption" not in row
+    assert "factors" not in row
+    assert "exemption" not in row
     assert row["p_breach"] == pytest.approx(0.8)
     assert row["sentence"] == (
         f"Clause 1 (Cessation of fire), as Party A reads it: explosion {row['place']}, between 2031-03-14 12:00 and "
@@ -291,7 +293,8 @@ def test_all_points_of_a_cell_are_told_alike(lon: float, lat: float, dx: float, 
 
 def test_an_unknown_place_stays_unknown() -> None:
     lon, lat, words = GROUND.cells(np.array([np.nan]), np.array([np.nan]))
-    assert np.isnan([*lon, *lat]).all() and words == ["undetermined place"]
+    assert np.isnan([*lon, *lat]).all()
+    assert words == ["undetermined place"]
 
 
 def test_times_go_outwards_to_the_hour() -> None:
