@@ -75,7 +75,7 @@ class Running:
         listening.bind(("127.0.0.1", self.port))
         self.port = listening.getsockname()[1]
         freely = Limits(requests_per_s=1e6, burst=1e6, streams=10_000)
-        config = uvicorn.Config(application(self.service, freely), log_level="error", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(application(self.service, freely), log_level="error", lifespan="off", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         ready = threading.Event()
 
