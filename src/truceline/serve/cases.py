@@ -1,11 +1,13 @@
 """Cases over HTTP: the list, one case with its history, actions, verdicts."""
 
+import asyncio
 import re
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request
+import msgspec
+from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from truceline import casework
@@ -90,9 +92,9 @@ async def cases(
     service: Of,
     state: Annotated[list[str] | None, Query(description="only these states")] = None,
     assignee: Annotated[str | None, Query(description="only cases assigned to them; empty: to nobody")] = None,
-    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 500,
     offset: Annotated[int, Query(ge=0)] = 0,
-) -> dict[str, Any]:
+) -> Response:
     """Cases, the most urgent first: grave before serious before minor, then the likelier, then the newer.
 
     `counts`: how many there are in each state, whatever was asked for. Below the mission: what was released alone.
@@ -101,14 +103,14 @@ async def cases(
     if label_of(principal) == "mission":
         wanted = [one for one in states if assignee is None or (one.assignee or "") == assignee]
         order = sorted((one for one in wanted if not state or one.state in state), key=_urgency)
-        told = [listed(one) for one in order[offset : offset + limit]]
+        told = await asyncio.to_thread(lambda: [listed(one) for one in order[offset : offset + limit]])
         counts, total = Counter(one.state for one in states), len(order)
     else:
         out = [released(one, principal, service) for one in states if one.release and shown(one, principal, service)]
         counts = Counter(row["state"] for row in out)
         told = [row for row in out if not state or row["state"] in state]
         total, told = len(told), sorted(told, key=lambda row: row["id"])[offset : offset + limit]
-    return {"total": total, "counts": {name: counts[name] for name in _ORDER if counts[name]}, "cases": told}
+    return as_json({"total": total, "counts": {name: counts[name] for name in _ORDER if counts[name]}, "cases": told})
 
 
 @router.get("/api/cases/{case_id}")
@@ -128,6 +130,8 @@ async def case(
         return released(now, principal, service)
     at = service.clock()
     if as_of is not None:
+        if not 1900 <= as_of.year <= 2200:  # near the calendar's ends a time cannot be moved to another zone
+            raise HTTPException(422, f"as_of: the year {as_of.year} is not one of a mission")
         at = as_of if as_of.tzinfo is not None else as_of.replace(tzinfo=UTC)
         now = await docket.then(case_id, at)
         return whole(now, None, at)
@@ -195,6 +199,11 @@ async def _audited(
         if one in ("approve_release", "withdraw_release"):
             label = state.release.label if state.release is not None else ""
             await audit(service, principal, "release", state.case_id.hex(), f"{one}: {label}", request)
+
+
+def as_json(told: Any) -> Response:
+    """What is JSON-ready already, as an answer: a large one takes a tenth of the time it takes to check it again."""
+    return Response(msgspec.json.encode(told), media_type="application/json")
 
 
 def known(principal: Principal) -> None:

@@ -54,6 +54,9 @@ class Docket:
         async with self._folding:
             snapshot = self.service.live.snapshot
             while self._of is not snapshot.tables["cases"]:
+                if self._of is not None and self._of.equals(snapshot.tables["cases"]):
+                    self._of = snapshot.tables["cases"]  # the picture is another one, its cases are not
+                    break
                 rows = self.actions.num_rows, self.verdicts.num_rows
                 folded = await asyncio.to_thread(self._fold, snapshot, self.actions, self.verdicts)
                 if rows == (self.actions.num_rows, self.verdicts.num_rows):  # else somebody acted meanwhile

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Request, Response
 
 from truceline.agreement import Agreement, Clause, in_force
 from truceline.errors import NotFoundError
@@ -18,7 +18,7 @@ from truceline.observation import ID, to_numpy
 from truceline.release import Principal, label_of
 from truceline.serve import access
 from truceline.serve.audit import audit
-from truceline.serve.cases import released, whole
+from truceline.serve.cases import as_json, released, whole
 from truceline.serve.docket import docket_of, whole_id
 from truceline.serve.query import query_of
 from truceline.serve.service import Service, Snapshot, service_of
@@ -79,12 +79,12 @@ async def evidence(
     service: Of,
     request: Request,
     identifier: Annotated[str, Path(description="of a finding, case, incident, event, track or observation")],
-) -> dict[str, Any]:
+) -> Response:
     """Everything behind an id, down to the bytes of every record with their hashes. Who looks is journalled."""
     snapshot = service.live.snapshot
     told = await asyncio.to_thread(_evidence, service, snapshot, identifier)
     await audit(service, principal, "evidence", str(told["id"]), str(told["kind"]), request)
-    return told
+    return await asyncio.to_thread(as_json, told)
 
 
 class _Tables:
