@@ -36,6 +36,7 @@ class Motion(NamedTuple):
     climb_q: Assumption  # density of vertical accelerations, m2/s3
     climb_sigma_mps: Assumption
     silence_named_s: Assumption  # the same of a track with a name: it is found again by it
+    gate_sigmas: Assumption  # how far from where it is expected a track looks for its detection
 
 
 def _table(rows: str, source: Mapping[str, str]) -> dict[str, Motion]:
@@ -65,6 +66,8 @@ _SOURCES = {
     "climb_q": "airliners change their climb by some m/s in half a minute",
     "climb_sigma_mps": "climbs of 2000 ft/min are 10 m/s",
     "silence_named_s": "as long as an object is likely to be out of reception and still on its way",
+    "gate_sigmas": "one in 25,000 of an object's own detections lies beyond 4.5, one in 1,400 beyond 3.8: airliners in a "
+    "stack are nearer to each other than that (tuned on Paris, bench)",
 }
 
 MOTIONS = _table(
@@ -74,16 +77,17 @@ MOTIONS = _table(
     q_manoeuvre             20     0.005    40      25     4
     persistence_s           inf    7200     inf     600    120
     persistence_manoeuvre_s 300    1200     300     60     30
-    steady_s                300    3600     180     90     60
+    steady_s                300    3600     600     90     60
     manoeuvre_s             60     600      40      30     20
     speed_sigma_mps         120    5        150     40     12
     speed_most_mps          350    30       600     200    60
-    silence_s               120    3600     60      60     120
-    silence_tentative_s     60     1200     30      30     60
+    silence_s               120    3600     40      60     120
+    silence_tentative_s     60     1200     20      30     60
     hits                    3      2        3       3      3
     climb_q                 1      0.01     1       2      0.1
     climb_sigma_mps         10     1        15      10     3
     silence_named_s         600    21600    900     300    1800
+    gate_sigmas             4.5    4.5      3.8     4.5    4.5
     """,
     _SOURCES,
 )
@@ -102,7 +106,7 @@ def parameters(motions: Mapping[str, Motion]) -> npt.NDArray[np.float64]:
             1.0 / m.steady_s.value,
             1.0 / m.manoeuvre_s.value,
             *(m.speed_sigma_mps.value, m.speed_most_mps.value, m.silence_s.value, m.silence_tentative_s.value),
-            *(m.hits.value, m.climb_q.value, m.climb_sigma_mps.value, m.silence_named_s.value),
+            *(m.hits.value, m.climb_q.value, m.climb_sigma_mps.value, m.silence_named_s.value, m.gate_sigmas.value),
         ]
     return out
 

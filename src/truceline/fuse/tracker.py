@@ -79,8 +79,6 @@ class Tracker:
         How late a row may come and still change the picture, event time.
     slice_s
         Length of a slice: what one sensor sees in one is at most one detection of each object.
-    gate_sigmas
-        How far from where it is expected a track looks for its detection.
     """
 
     def __init__(
@@ -90,7 +88,6 @@ class Tracker:
         looks: Mapping[int, Looks] | None = None,
         lateness_s: float = 120.0,
         slice_s: float = 1.0,
-        gate_sigmas: float = 4.5,
     ) -> None:
         self.frame = frame
         self.lateness_s, self.slice_s = lateness_s, slice_s
@@ -99,7 +96,7 @@ class Tracker:
         self._sensors = np.array([tuple(v) for _, v in sorted((looks or {}).items())], np.float64).reshape(-1, 5)
         self._sensors[:, 1] = np.log1p(-self._sensors[:, 1])
         self._settings = np.zeros(t.SETTINGS)
-        self._settings[t.SLICE_S], self._settings[t.GATE] = slice_s, gate_sigmas
+        self._settings[t.SLICE_S] = slice_s
         # going through all tracks: a fourth of the shortest revisit is soon enough, or 5 s of silences of 30 and more
         revisits = [v.revisit_s / 4 for v in (looks or {}).values()]
         self._settings[t.SWEEP_S] = max(min(revisits, default=5.0), slice_s)

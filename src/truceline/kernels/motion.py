@@ -26,8 +26,8 @@ _LOG_2_PI = float(np.log(2.0 * np.pi))
 # columns of a class's parameters
 Q, DECAY, Q_MANOEUVRE, DECAY_MANOEUVRE, BEGINS, ENDS = 0, 1, 2, 3, 4, 5
 SPEED_SIGMA, SPEED_MOST, SILENCE, SILENCE_TENTATIVE, HITS = 6, 7, 8, 9, 10
-CLIMB_Q, CLIMB_SIGMA, SILENCE_NAMED = 11, 12, 13
-PARAMETERS = 14
+CLIMB_Q, CLIMB_SIGMA, SILENCE_NAMED, GATE_SIGMAS = 11, 12, 13, 14
+PARAMETERS = 15
 
 # columns of coefficients over a time step: time step and class they hold for, then per model: decay of the velocity,
 # gain of the position, the noise added to position, both, velocity; then the chance to begin, and to end, manoeuvring

@@ -11,7 +11,6 @@ from truceline.kernels.tracks import (
     CLUTTER,
     CONFIRMED,
     ELSEWHERE,
-    GATE,
     GROUP,
     GROUPS,
     KIND,
@@ -99,7 +98,7 @@ def _named(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy", _nrt=False)
 def _edges(  # type: ignore[no-untyped-def]
-    states, marks, order, n, now, status, at, widest, values, keys, rows, taken, parameters, sigmas, cell_m,
+    states, marks, order, n, now, status, at, widest, values, keys, rows, taken, parameters, cell_m,
     grid_start, grid_order, places, c, p, found, progress, slots, start, column, cost, away,
 ):  # fmt: skip
     """Go on with the pairs of tracks of a status with detections not taken yet, until all or no room; their reaches.
@@ -107,12 +106,13 @@ def _edges(  # type: ignore[no-untyped-def]
     `progress`: tracks gone through, rows written (`slots`, `start`), edges written (`column`, `cost`), looks.
     """
     index, r, e, reaches = progress[0], progress[1], progress[2], 0.0
-    gate2, room = sigmas * sigmas, len(column)
+    room = len(column)
     while index < n:
         slot = order[index]
         if marks[slot, STATUS] == status and marks[slot, GROUP] != now:
             dt = at - states[slot, mo.AT]
             kind = marks[slot, KIND]
+            sigmas = parameters[kind, mo.GATE_SIGMAS]
             mo.coefficients(dt, kind, parameters, c)
             mo.expected(states, slot, c, p)
             half = (p[4] - p[6]) / 2
@@ -131,7 +131,7 @@ def _edges(  # type: ignore[no-untyped-def]
                 if taken[j] or not can_be(marks, slot, keys, d):
                     continue
                 position, rest, volume = g.apart(p, states, slot, mo.ALT, values, d, values[d, g.AT] - at)
-                if position <= gate2 and rest <= _REST_MOST:
+                if position <= sigmas * sigmas and rest <= _REST_MOST:
                     own = values[d, g.VAR_E] * values[d, g.VAR_N] - values[d, g.COV_EN] * values[d, g.COV_EN]
                     away[e] = position + rest
                     column[e], cost[e] = j, np.sqrt(away[e]) + min(0.5 * np.log(volume / own), _VAGUE_MOST)
@@ -172,11 +172,15 @@ def _paired(  # type: ignore[no-untyped-def]
     n, m = live.counts[LIVE], len(rows)
     slots, start = np.empty(n, np.int64), np.zeros(n + 1, np.int64)
     column, cost, away = np.empty(2 * m + 16, np.int64), np.empty(2 * m + 16), np.empty(2 * m + 16)
-    progress, reaches, sigmas = np.zeros(4, np.int64), 0.0, settings[GATE]
+    progress, reaches, sigmas = (
+        np.zeros(4, np.int64),
+        0.0,
+        parameters[:, mo.GATE_SIGMAS].max(),
+    )  # a miss costs all the same
     while True:
         reaches += _edges(
             states, marks, live.order, n, now, status, at, widest, values, keys, rows, taken,
-            parameters, sigmas, cell_m, grid_start, grid_order, places, c, p, found, progress, slots, start, column,
+            parameters, cell_m, grid_start, grid_order, places, c, p, found, progress, slots, start, column,
             cost, away,
         )  # fmt: skip
         if progress[0] == n:

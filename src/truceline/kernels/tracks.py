@@ -30,8 +30,8 @@ LIVE, USED, NEXT_SERIAL, GROUPS, NAMED, EVENTS = range(6)
 # clock: next sweep, next look for tracks beside each other, width of a cell, density of what is no track's
 NEXT_SWEEP, NEXT_BESIDE, CELL, CLUTTER = range(4)
 # settings
-SLICE_S, GATE, SWEEP_S, BESIDE_EVERY_S, BESIDE_FOR_S, GONE_LOG, GONE_TENTATIVE_LOG, GONE_FIRST_LOG, BEGIN_LOG = range(9)
-SETTINGS = 9
+SLICE_S, SWEEP_S, BESIDE_EVERY_S, BESIDE_FOR_S, GONE_LOG, GONE_TENTATIVE_LOG, GONE_FIRST_LOG, BEGIN_LOG = range(8)
+SETTINGS = 8
 # columns of a sensor's parameters: time between looks, log of the probability to miss, centre, range
 REVISIT_S, MISSED_LOG, CENTRE_E, CENTRE_N, RANGE = range(5)
 # events
