@@ -66,8 +66,8 @@ _SOURCES = {
     "climb_q": "airliners change their climb by some m/s in half a minute",
     "climb_sigma_mps": "climbs of 2000 ft/min are 10 m/s",
     "silence_named_s": "as long as an object is likely to be out of reception and still on its way",
-    "gate_sigmas": "one in 25,000 of an object's own detections lies beyond 4.5, one in 1,400 beyond 3.8: airliners in a "
-    "stack are nearer to each other than that (tuned on Paris, bench)",
+    "gate_sigmas": "of an object's own detections one in 25,000 lies beyond 4.5, one in 1,400 beyond 3.8: airliners in "
+    "a stack are nearer to each other than that (tuned on Paris, bench)",
 }
 
 MOTIONS = _table(

@@ -241,7 +241,8 @@ def seen_at(live, at, parameters, sensors, shown_log, as_seen, c, p, out, keys):
 
     Left out are those whose silence has become too unlikely: kept for a while, in case they come back.
     With `as_seen` each is told as of its last detection instead.
-    `out`: expectation (14), altitude, probability of manoeuvring, time of the last detection; `keys`: serial, id (2), class, identity, hits.
+    `out`: expectation (14), altitude, probability of manoeuvring, time of the last detection; `keys`: serial, id (2),
+    class, identity, hits.
     """
     count = 0
     for r in range(live.counts[t.LIVE]):
