@@ -142,7 +142,7 @@ class LivePicture:
         await self._room.wait()
         rows = observations.select([name for name in FUSED if name in observations.column_names])
         moving = pc.is_in(rows["kind"], value_set=_MOVING)
-        if pc.any(moving).as_py():
+        if pc.any(moving).as_py() and (self._tracker is not None or pc.any(pc.equal(rows["kind"], "fix")).as_py()):
             self._moving.append(rows.filter(moving))
             self._moves.set()
         if not self._waiting:
