@@ -591,6 +591,13 @@ def run(folder: Path, command: str, capsys, monkeypatch, typed: str = "") -> tup
     return stopped.value.code, told.out, told.err
 
 
+class Terminal(StringIO):
+    """Standard input with somebody at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 COMMANDS = sorted(name for name in accounts_cli.app if not name.startswith("-"))
 
 
@@ -634,6 +641,32 @@ def test_accounts_by_the_command_line(tmp_path, capsys, monkeypatch):
     assert written[0] == ("account", "olena")
     assert [what for what, _ in written] == ["account"] * 8
     assert token.strip().split("_", 2)[2] not in str(journalled(folder))
+
+
+def test_at_a_terminal_a_password_is_typed_twice_and_not_shown(tmp_path, capsys, monkeypatch):
+    folder = a_mission(tmp_path / "mission")
+    typed = iter([PASSWORD, "three other words", PASSWORD, PASSWORD])
+    monkeypatch.setattr(accounts_cli.getpass, "getpass", lambda _: next(typed))
+    monkeypatch.setattr(sys.modules[__name__], "StringIO", Terminal)
+    code, _, told = run(folder, "add DIR olena", capsys, monkeypatch)
+    assert (code, "two different passwords" in told) == (cli.WRONG, True)
+    code, shown, told = run(folder, "add DIR olena", capsys, monkeypatch)
+    assert code == 0
+    assert PASSWORD not in shown + told
+    assert Door(Accounts(folder, cli.now)).sign_in("olena", PASSWORD, "here") is not None
+
+
+def test_a_server_s_certificate_and_another_authority_s(tmp_path, capsys, monkeypatch):
+    folder, other = a_mission(tmp_path / "mission"), tmp_path / "other"
+    code, told, _ = run(folder, "server-certificate DIR 127.0.0.1 picture.example --days 3", capsys, monkeypatch)
+    assert code == 0
+    tls.server_context(*(Path(line) for line in told.splitlines()[:2]))
+    strange = tls.issue(other, "patrol-3", cli.now(), days=1)
+    run(folder, "add DIR patrol-3 --role reporter --device", capsys, monkeypatch)
+    assert run(folder, f"certificate DIR patrol-3 --file {strange.certificate}", capsys, monkeypatch)[0] == 0
+    assert Door(Accounts(folder, cli.now)).principal_of_certificate(strange.der).name == "patrol-3"
+    assert run(folder, f"certificate DIR patrol-3 --file {strange.key}", capsys, monkeypatch)[0] == cli.WRONG
+    assert run(folder, "certificate DIR patrol-3 --days 99999", capsys, monkeypatch)[0] == cli.WRONG
 
 
 @pytest.mark.parametrize(
