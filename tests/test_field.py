@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-import msgspec
 import pyarrow.compute as pc
 import pytest
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from a_service import ANYBODY, PATROL, SimpleBus, SimpleGate
@@ -55,8 +54,6 @@ class Station:
         nothing = cast(Any, None)  # neither picture nor alerts are asked for
         self.service = Service(folder, mission, lambda: NOW, gate, nothing, SimpleBus(), lambda _: PATROL, nothing)
         self.app: FastAPI = application(self.service)
-        if not any("records" in getattr(route, "path", "") for route in self.app.routes):
-            _stand_in(self.app, self.service)
         config = uvicorn.Config(self.app, port=0, log_level="error", lifespan="off", ws="none")
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run)
@@ -78,12 +75,6 @@ class Station:
     def count(self, kind: str) -> int:
         with Journal(self.folder / "journal") as journal:
             return journal.rows(kind)
-
-
-def _stand_in(app: FastAPI, service: Service) -> None:
-    @app.post("/api/sources/{source}/records")
-    async def records(source: str, request: Request) -> Any:
-        return msgspec.to_builtins(await service.gate.submit(source, await request.body(), name="POST", form="jsonl"))
 
 
 @pytest.fixture
