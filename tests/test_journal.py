@@ -464,6 +464,24 @@ def test_a_record_is_found_with_its_bytes_and_its_place(tmp_path: Path) -> None:
             journal.record(bytes(16))
 
 
+def test_many_records_are_what_each_is_alone(tmp_path: Path) -> None:
+    """Over frames that came after the reader had looked, in any order, twice over, and after a redaction."""
+    with Journal(tmp_path) as journal:
+        reader = Journal(tmp_path)
+        sought: list[bytes] = []
+        for k in range(4):
+            raws = naive.lines(3, f"batch {k}")
+            journal.ingest(naive.observations(raws))
+            sought = [leaf[:16] for leaf in observation.leaves("posts", raws)] + sought
+            assert reader.records(sought) == [Journal(tmp_path).record(one) for one in sought]
+        journal.redact(sought[5], "asked for", "x", NOW)
+        again = [sought[5], sought[0], sought[5]]
+        assert reader.records(again) == [journal.record(one) for one in again]
+        assert reader.records(again)[0]["redacted"]["reason"] == "asked for"
+        with pytest.raises(NotFoundError, match="the journal has no observation 0000"):
+            reader.records([sought[0], bytes(16)])
+
+
 @settings(deadline=None, max_examples=60)
 @given(count=st.integers(0, 40), seed=st.integers(0, 99))
 def test_roots_and_paths_are_those_of_rfc_6962(count: int, seed: int) -> None:

@@ -323,8 +323,8 @@ class _Index:
         for at, frame in zip(self._starts[known:], frames[known:], strict=False):
             column = reader.rows(frame.number, ["observation_id"])["observation_id"]
             halves[at : at + frame.rows] = observation.ids(column)[:, 0]
-        self._order = np.argsort(halves, kind="stable")
-        self._halves = halves[self._order]
+        self._order: npt.NDArray[np.int64] = np.argsort(halves, kind="stable")
+        self._halves: npt.NDArray[np.uint64] = halves[self._order]
 
     def places(self, observation_id: bytes) -> list[tuple[int, int]]:
         half = _pair(observation_id)[0]
