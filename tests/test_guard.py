@@ -12,6 +12,8 @@ import websockets.sync.client
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.testclient import WebSocketDenialResponse
 from websockets.exceptions import InvalidStatus
 
@@ -71,9 +73,10 @@ def guarded(limits: Limits = FREELY, principal=OFFICER, base_url: str = "http://
     return TestClient(app, raise_server_exceptions=False, base_url=base_url)
 
 
-def ask(app, method: str, path: str, headers: dict[str, str], body: bytes = b"", query: str = "") -> int:
+def ask(app, method: str, path: str, headers: dict[str, str | bytes], body: bytes = b"", query: str = "") -> int:
     """One request by ASGI itself, whose asker hangs up after the first answer: also for streams that never end."""
-    given = [(name.lower().encode(), value.encode()) for name, value in {"host": "testserver", **headers}.items()]
+    headers = {"host": "testserver", **headers}
+    given = [(n.lower().encode(), v if isinstance(v, bytes) else v.encode()) for n, v in headers.items()]
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -293,6 +296,27 @@ def test_a_name_that_somebody_has_led_to_this_machine_is_not_answered(host, stat
     """DNS rebinding: a page of `rebound.example`, which now means 127.0.0.1, would be of "this host"."""
     asked = guarded(Limits(hosts=LOOPBACK))
     assert asked.get("/api/data", headers={"Host": host}).status_code == status
+
+
+WHAT_THE_GUARD_READS = ("host", "origin", "sec-fetch-site", "cookie", "authorization", "content-length", "x-csrf-token")
+
+
+@given(
+    headers=st.dictionaries(
+        st.sampled_from(WHAT_THE_GUARD_READS),
+        st.binary(max_size=40)
+        | st.sampled_from([b"[::1", b"http://[", b"Bearer tl_a_b", b"truceline=\xff", b"-1", b"9" * 30]),
+    ),
+    limits=st.sampled_from([FREELY, Limits(hosts=LOOPBACK, requests_per_s=1e6, burst=1e6)]),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_header_breaks_it_and_none_lets_anybody_in(headers, limits, running):
+    """Any bytes in any header that it looks at: refused, or nobody in particular."""
+    asked = guarded(limits)
+    who = []
+    asked.app.state.service.principal_of = lambda connection: who.append(running[1].principal_of(connection)) or who[-1]
+    assert ask(asked.app, "POST", "/api/data", headers) in (200, 403, 413, 421)
+    assert set(who) <= {ANYBODY}
 
 
 # What is told, and what is not
