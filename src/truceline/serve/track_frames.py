@@ -62,7 +62,7 @@ class TrackFrames:
 
     async def read(self) -> AsyncIterator[str | bytes]:
         """For one reader: kinds, names and the whole, then what changes; ends when serials begin anew."""
-        epoch, number = self._epoch, -1
+        epoch, number = self._epoch, -2
         while self._epoch == epoch and not self._closed:
             if number == self._number:
                 await self._more.wait()
