@@ -17,7 +17,8 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from a_service import ANYBODY, PATROL, SimpleBus, SimpleGate
+from a_door import PASSWORD, Clock, a_door, a_person
+from a_service import PATROL, SimpleBus, SimpleGate
 from truceline.mission import Mission
 from truceline.serve.app import application
 from truceline.serve.service import Service
@@ -222,16 +223,26 @@ def test_what_is_refused_says_why_and_holds_up_nothing(device: BrowserContext, s
 
 
 def test_whoever_has_not_signed_in_is_asked_to_and_loses_nothing(device: BrowserContext, station: Station) -> None:
+    """With a real account: cookie and CSRF token are the service's own, and a wrong password changes nothing."""
     page = opened(device, station)
-    station.service.principal_of = lambda _: ANYBODY
+    door = a_door(station.folder, Clock())
+    a_person(door, "patrol-3", "reporter")
+    station.service.kept["door"] = door
+    station.service.principal_of = door.principal_of
     fill(page)
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
     assert states(page) == ["waiting"]
-    station.service.principal_of = lambda _: PATROL
-    page.get_by_role("button", name="Send now").click()
+    for password in ("not this", PASSWORD):
+        page.get_by_label("Name").fill("patrol-3")
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Sign in").click()
+        if password != PASSWORD:
+            expect(page.get_by_role("alert").filter(has_text="Name or password is wrong.")).to_be_visible()
+            assert page.get_by_label("Password").input_value() == ""
     expect(page.locator("#entries li")).to_have_attribute("data-state", "accepted")
     expect(page.get_by_role("button", name="Sign in")).to_be_hidden()
+    assert len(station.rows()) == 1
 
 
 def test_what_is_missing_is_said_and_gets_the_focus(device: BrowserContext, station: Station) -> None:
