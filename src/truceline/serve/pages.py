@@ -52,8 +52,8 @@ class Asset(NamedTuple):
 
 @router.get("/", include_in_schema=False)
 async def index(request: Request, _: Open) -> Response:
-    """The page."""
-    return _answer(request, await asyncio.to_thread(_file, PAGE / "index.html", _stamp(PAGE / "index.html")))
+    """The page, naming all its modules, so that a browser asks for them at once and not one import after another."""
+    return _answer(request, await asyncio.to_thread(_index))
 
 
 @router.get("/page/basemap.json", include_in_schema=False)
@@ -116,6 +116,13 @@ def _answer(request: Request, asset: Asset) -> Response:
     return Response(asset.content, media_type=asset.media_type, headers=headers)
 
 
+def _index() -> Asset:
+    modules = sorted(path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*.js"))
+    links = "".join(f'<link rel="modulepreload" href="/page/{name}">\n' for name in modules)
+    text = (PAGE / "index.html").read_text(encoding="utf-8").replace("<!-- modules -->\n", links)
+    return _indexed(text)
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     """Another one when the file was changed: the page can be worked on while the service runs."""
     about = path.stat()
@@ -125,6 +132,11 @@ def _stamp(path: Path) -> tuple[int, int]:
 @cache
 def _file(path: Path, stamp: tuple[int, int]) -> Asset:
     return _asset(path.read_bytes(), path.suffix)
+
+
+@lru_cache(maxsize=1)
+def _indexed(text: str) -> Asset:
+    return _asset(text.encode(), ".html")
 
 
 @lru_cache(maxsize=1)

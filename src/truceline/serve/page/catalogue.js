@@ -173,6 +173,8 @@ export const CATALOGUE = {
   "track.gone.do": ["It ended, or belongs to another time. Go to that time on the time line.", "Вона завершилась або належить до іншого часу. Перейдіть до нього на шкалі часу."],
   "track.neutral": ["Shown neutral or unknown, whoever it belongs to.", "Показано як нейтральне або невідоме, кому б воно не належало."],
   "time.nothing_known": ["Nothing had been settled by then. Show it as settled now, or choose a later time.", "На той час ще нічого не було зафіксовано. Покажіть як зафіксовано тепер або виберіть пізніший час."],
+  "silence.none.then": ["No source was silent at that time.", "Жодне джерело тоді не мовчало."],
+  "silence.waiting": ["No source is silent; {n} of {all} has sent nothing yet.|No source is silent; {n} of {all} have sent nothing yet.", "Жодне джерело не мовчить; {n} з {all} ще нічого не надіслало.|Жодне джерело не мовчить; {n} з {all} ще нічого не надіслали.|Жодне джерело не мовчить; {n} з {all} ще нічого не надіслали."],
 
   // severity, cases, attribution
   "severity.grave": ["grave", "тяжке"],

@@ -44,6 +44,7 @@ async function start() {
   timeline(place("time"), state, api, shown);
   try {
     await api.reload();
+    performance.mark("list shown");
     api.listen();
   } catch (error) {
     failed(error);
@@ -60,6 +61,7 @@ function failed(error) {
 function panel() {
   const [tabs, host] = [place("views"), place("panel")];
   let shown = null;
+  let drawn = "";
   let unmount = () => {};
   const chosen = ({ view, selected }) =>
     (selected && VIEWS.find((one) => one.selects?.includes(selected.kind))) ||
@@ -78,10 +80,15 @@ function panel() {
       unmount = view.mount(element, state, api) ?? (() => {});
     }
     const on = values.selected && shown?.selects ? null : shown?.name;
+    const offered = VIEWS.filter((one) => one.title && (one.offered?.(values) ?? true));
+    const counts = offered.map((one) => one.badge?.(values) ?? 0);
+    const now = `${on} ${offered.map((one, i) => `${one.name} ${counts[i]}`)}`;
+    if (now === drawn) return;
+    drawn = now;
     fill(
       tabs,
-      VIEWS.filter((one) => one.title && (one.offered?.(values) ?? true)).map((one) => {
-        const count = one.badge?.(values) ?? 0;
+      offered.map((one, i) => {
+        const count = counts[i];
         return el(
           "button",
           {
@@ -99,6 +106,7 @@ function panel() {
   state.on(["view", "selected", "alerts", "picture", "session", "sources"], show);
   onLanguage(() => {
     shown = null; // every view in the new words
+    drawn = "";
     show(state.get());
   });
   show(state.get());

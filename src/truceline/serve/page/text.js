@@ -90,10 +90,16 @@ export function term(what, family = "what") {
   return String(what).replaceAll("_", " ");
 }
 
+// Formats cost far more to make than to use, and a list uses hundreds.
+const formats = new Map();
+const format = (key, make) => formats.get(key) ?? formats.set(key, make()).get(key);
+const numbers = (least, most) =>
+  format(`${language} ${least} ${most}`, () => new Intl.NumberFormat(language, { minimumFractionDigits: least, maximumFractionDigits: most }));
+
 /** A number with at most `digits` decimals; an em dash for null. */
 export function number(value, digits = 0) {
   if (value === null || value === undefined || Number.isNaN(value)) return "—";
-  return new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
+  return numbers(0, digits).format(value);
 }
 
 /** A probability with two decimals; never 0 or 1, as nothing here is that certain. */
@@ -125,7 +131,8 @@ export function when(at, shape = "moment") {
   const date = at === null || at === undefined ? null : new Date(at);
   if (!date || Number.isNaN(date.getTime())) return t("common.time_unknown");
   const locale = language === "en" ? "en-GB" : language;
-  return new Intl.DateTimeFormat(locale, { ...shapes[shape], timeZone: zone, hourCycle: "h23" }).format(date);
+  const made = () => new Intl.DateTimeFormat(locale, { ...shapes[shape], timeZone: zone, hourCycle: "h23" });
+  return format(`${locale} ${zone} ${shape}`, made).format(date);
 }
 
 /** An interval: "15 Mar, 16:04–16:08". */

@@ -3,7 +3,7 @@
 import { socket } from "./stream.js";
 
 const RECORD = 24;
-const HEAD = 16; // "TLT1", uint32 count, float64 time
+const HEAD = 16; // "TLT1", uint32 count, float64 time; little-endian, as every machine with a browser is
 export const GONE = 1;
 export const COASTING = 2;
 
@@ -99,32 +99,41 @@ export class Tracks {
   binary(frame) {
     const view = new DataView(frame);
     if (frame.byteLength < HEAD || view.getUint32(0, false) !== 0x544c5431) throw new Error("not a frame of tracks");
+    const began = performance.now();
     const count = view.getUint32(4, true);
     this.at = view.getFloat64(8, true);
     if (frame.byteLength < HEAD + count * RECORD) throw new Error("a frame of tracks is cut short");
     const before = this.size;
     if (this.size + count > this.serials.length) this.allot(Math.max(this.serials.length * 2, this.size + count));
-    for (let i = 0, at = HEAD; i < count; i++, at += RECORD) {
-      const serial = view.getUint32(at, true);
-      let row = this.row.get(serial);
+    // a record is six words, and begins where words begin: read as columns of the frame, not field by field
+    const words = new Uint32Array(frame, HEAD, count * 6);
+    const reals = new Float32Array(frame, HEAD, count * 6);
+    let guess = 0; // frames tell tracks in much the same order each time
+    for (let i = 0, at = 0; i < count; i++, at += 6) {
+      const serial = words[at];
+      let row = guess < this.size && this.serials[guess] === serial ? guess : this.row.get(serial);
       if (row === undefined) {
         row = this.size++;
         this.row.set(serial, row);
         this.serials[row] = serial;
         this.flags[row] = GONE;
       }
-      const flags = view.getUint8(at + 19);
+      guess = row + 1;
+      const packed = words[at + 4];
+      const flags = packed >>> 24;
       this.live += (this.flags[row] & GONE) - (flags & GONE);
-      this.lon[row] = view.getFloat32(at + 4, true);
-      this.lat[row] = view.getFloat32(at + 8, true);
-      this.speed[row] = view.getFloat32(at + 12, true);
-      const course = view.getUint16(at + 16, true);
+      this.lon[row] = reals[at + 1];
+      this.lat[row] = reals[at + 2];
+      this.speed[row] = reals[at + 3];
+      const course = packed & 65535;
       this.course[row] = course === 65535 ? NaN : course / 100;
-      this.kind[row] = view.getUint8(at + 18);
+      this.kind[row] = (packed >>> 16) & 255;
       this.flags[row] = flags;
-      this.seen[row] = this.at - view.getUint32(at + 20, true) / 1000;
+      this.seen[row] = this.at - words[at + 5] / 1000;
     }
     this.tell(this.size !== before);
+    performance.measure("tracks taken", { start: began });
+    performance.clearMeasures("tracks taken"); // whoever observes has it; a day of them is not kept
   }
 
   /**

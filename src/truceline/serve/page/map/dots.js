@@ -1,7 +1,7 @@
 // All tracks as dots, drawn by one call: 50,000 of them in a buffer of 12 bytes each.
 
 import { GONE, COASTING } from "../tracks.js";
-import { mercatorX, mercatorY } from "./geometry.js";
+import { mercatorX, mercatorY, quickY } from "./geometry.js";
 import { rgb } from "./palette.js";
 
 const VERTEX = `#version 300 es
@@ -65,7 +65,7 @@ export class Dots {
     if (this.data.length < size * 3) this.data = new Float32Array(Math.max(3072, size * 4));
     for (let row = 0, at = 0; row < size; row++, at += 3) {
       this.data[at] = mercatorX(lon[row]) - this.origin[0];
-      this.data[at + 1] = mercatorY(lat[row]) - this.origin[1];
+      this.data[at + 1] = quickY(lat[row]) - this.origin[1];
       const of = families[kind[row]] ?? 3;
       this.data[at + 2] = flags[row] & GONE ? -1 : of + (flags[row] & COASTING ? 4 : 0);
     }

@@ -110,6 +110,11 @@ export function picture(element, state, api, packed) {
     select(state.get(), new Set(["selected"]));
     quiet(state.get());
     agree();
+    const first = map.on("render", () => {
+      if (state.get().picture.revision === null || !map.isSourceLoaded("incidents") || !map.isSourceLoaded("land")) return;
+      performance.mark("map shown");
+      first.unsubscribe();
+    });
     map.on("idle", () => (document.documentElement.dataset.map = "idle"));
   }
 

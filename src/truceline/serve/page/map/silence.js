@@ -27,9 +27,13 @@ const date = (text) => (text ? new Date(text) : null);
 export function strip(element, values, quiet, choose) {
   const now = values.mode === "live" ? values.picture.at : values.at;
   element.dataset.silent = String(quiet.length);
-  const known = values.sources.length || values.mode !== "live";
-  if (!quiet.length)
-    return fill(element, el("span", {}, known ? t("silence.none", { n: values.sources.length }) : t("silence.unknown")));
+  const waiting = values.sources.filter((one) => one.state === "waiting").length;
+  const none = () => {
+    if (values.mode !== "live") return t("silence.none.then");
+    if (!values.sources.length) return t("silence.unknown");
+    return waiting ? t("silence.waiting", { n: waiting, all: values.sources.length }) : t("silence.none", { n: values.sources.length });
+  };
+  if (!quiet.length) return fill(element, el("span", {}, none()));
   return fill(
     element,
     el("strong", {}, t("silence.some", { n: quiet.length })),

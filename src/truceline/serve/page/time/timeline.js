@@ -16,7 +16,7 @@ const FRESH_MS = 20_000;
  * @param {HTMLElement} element
  * @param {import("../state.js").State} state
  * @param {import("../api.js").Api} api
- * @param {{silences: (spans: any[]) => void}} map
+ * @param {{silences: (spans: any[]) => void} | undefined} map  which is told who was silent
  */
 export function timeline(element, state, api, map) {
   const control = replay(state, api);
@@ -66,13 +66,14 @@ export function timeline(element, state, api, map) {
       failed = error;
       counts = { from, until, bucket_s, incidents: [], findings: [], silent: [] };
     }
-    map.silences(counts.silent);
+    map?.silences(counts.silent);
     show();
   }
 
+  let width = 0; // asked of the browser only when it changes: asking makes it lay the page out
   function show() {
     if (!counts) return;
-    const width = Math.max(200, track.clientWidth);
+    width = Math.max(200, track.clientWidth);
     draw(svg, counts, width);
     remark();
     point();
@@ -96,8 +97,8 @@ export function timeline(element, state, api, map) {
     const { mode, at } = state.get();
     const shown = mode === "live" ? control.edge() : at;
     if (!counts || !shown) return;
-    const x = scale(counts, track.clientWidth)(+shown);
-    head.hidden = x < 0 || x > track.clientWidth + 1;
+    const x = scale(counts, width)(+shown);
+    head.hidden = x < 0 || x > width + 1;
     head.dataset.mode = mode;
     head.style.transform = `translateX(${x.toFixed(1)}px)`;
     track.setAttribute("aria-label", t("time.label"));
@@ -170,7 +171,7 @@ export function timeline(element, state, api, map) {
     const i = Math.floor((+at - counts.from) / counts.bucket_s / 1000);
     hint.hidden = false;
     fill(hint, `${when(at)} · `, t("time.counts", { n: counts.incidents[i] ?? 0, likely: counts.findings[i] ?? 0 }));
-    hint.style.transform = `translateX(${Math.min(Math.max(0, scale(counts, track.clientWidth)(+at) - 60), track.clientWidth - 210)}px)`;
+    hint.style.transform = `translateX(${Math.min(Math.max(0, scale(counts, width)(+at) - 60), width - 210)}px)`;
   });
   track.addEventListener("pointerleave", () => (hint.hidden = true));
 
