@@ -25,7 +25,7 @@ class Mark(NamedTuple):
     uid: str
     lon: float
     lat: float
-    ce_m: float  # radius that holds the place
+    ce_m: float | None  # radius that holds the place; None: of a drawing
     name: str
     words: str
     colour: int = -1  # ARGB, as a signed number: white
@@ -42,7 +42,7 @@ def mark(one: Mark, now: datetime, stale: datetime) -> bytes:
         more = f'<color argb="{one.colour}"/><usericon iconsetpath="COT_MAPPING_SPOTMAP/{SPOT}/{one.colour}"/>'
     return event(
         one.uid, DRAWING if one.outline else SPOT, now, stale, one.lon, one.lat,
-        how=_HOW, ce_m=one.ce_m, callsign=one.name, remarks=one.words, more=more,
+        how=_HOW, ce_m=math.nan if one.ce_m is None else one.ce_m, callsign=one.name, remarks=one.words, more=more,
     )  # fmt: skip
 
 

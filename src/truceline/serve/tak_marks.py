@@ -184,7 +184,7 @@ def _zones(query: Query, principal: Principal) -> list[Mark]:
                 uid = f"truceline-zone-{row['id']}-{number}"
                 said = f"{_capital(row['name'])}: a zone of the agreement."
                 corners = tuple((float(a), float(b)) for a, b in outline)
-                out.append(Mark(uid, lon, lat, float("nan"), row["name"], said, _BLUE, corners))
+                out.append(Mark(uid, lon, lat, None, row["name"], said, _BLUE, corners))
     return out
 
 
@@ -212,7 +212,7 @@ def _alerts(service: Service, principal: Principal) -> list[Mark]:
 def _alert(service: Service, query: Query, alert: Alert, good: Mapping[bytes, int]) -> Mark:
     """An alert in words: at its coarse place where that cues nobody, else at the middle of the theatre."""
     centre = service.mission.centre
-    lon, lat, radius, where = centre.lon, centre.lat, float("nan"), ""
+    lon, lat, radius, where = centre.lon, centre.lat, 1000.0 * service.mission.radius_km, ""
     if alert.finding_id in good and alert.lon is not None and alert.lat is not None:
         lon, lat, radius, where = place(query, alert.lon, alert.lat)
     said = alert_words(query, alert, where)
