@@ -1,6 +1,7 @@
 """`truceline serve` and `truceline demo`: a mission's live service, and the example's two days through it."""
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -29,6 +30,7 @@ def serve(
     tak_port: Annotated[
         list[int] | None, Parameter(help="Listen for TAK clients; may be given again.", negative="")
     ] = None,
+    log: Annotated[bool, Parameter(negative="", help="A line for each request on standard error.")] = False,
 ) -> int:
     """Run the mission's live service: sources in, picture out, until Ctrl-C.
 
@@ -39,6 +41,9 @@ def serve(
 
     if (tls_cert is None) != (tls_key is None):
         raise MissionError("--tls-cert and --tls-key go together")
+    if log:
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+        logging.getLogger("truceline").setLevel(logging.INFO)
     at = Listening(host, port, tls_cert, tls_key, tls_ca, tuple(tak_port or ()))
 
     def tell(entrance: str) -> None:
