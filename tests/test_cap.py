@@ -67,7 +67,11 @@ def raised(service: Service, *rows: dict[str, Any]) -> list[Alert]:
 
 
 def asked(service: Service, alert: Alert, principal: Any = OFFICER) -> Any:
-    return client(service, principal).get(f"/api/alerts/{alert.alert_id.hex()}/cap")
+    """The message as a principal is given it. The application is made once for each."""
+    kept = service.kept.setdefault("clients", {})
+    asking = kept.get(principal.name) or kept.setdefault(principal.name, client(service, principal))
+    service.principal_of = lambda _: principal
+    return asking.get(f"/api/alerts/{alert.alert_id.hex()}/cap")
 
 
 def said(answer: Any) -> dict[str, str]:
