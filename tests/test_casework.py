@@ -286,6 +286,7 @@ def test_without_a_beginning_nothing_elapses() -> None:
     told = clock(after([], cases=a_case(opened_at=None)), None, at(1))
     assert told["elapsed_s"] is None
     assert {step["elapsed_s"] for step in told["steps"]} == {None}
+    assert clock(after([]), None, at(-5))["elapsed_s"] is None, "an exercise that is set in the future"
 
 
 def test_what_may_be_done_now_is_what_would_not_be_refused() -> None:

@@ -368,12 +368,13 @@ def clock(state: CaseState, first_breach: datetime | None, at: datetime) -> dict
     -------
     dict with `since`, `elapsed_s`, `steps` (step, target_s, elapsed_s, reached_at, source, confidence) and `next`, the
     first step not taken, null when none is left. A case that is reopened has its later steps before it again. Without
-    a beginning nothing elapses: null.
+    a beginning, and before it (an exercise set in the future), nothing has elapsed: null.
     """
     since = first_breach or state.row["opened_at"]
 
     def elapsed_s(until: datetime) -> float | None:
-        return (until - since).total_seconds() if since is not None else None
+        passed_s = (until - since).total_seconds() if since is not None else -1.0
+        return passed_s if passed_s >= 0 else None
 
     reached: list[datetime] = []
     for entry in state.history:
