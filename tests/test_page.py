@@ -6,6 +6,7 @@ ends with that.
 """
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,8 +16,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from a_page import PASSWORD, Running, a_browser, a_running_mission
-from a_service import NOW
+from a_page import PASSWORD, Running, a_browser, a_live_mission, a_running_mission
+from a_service import NOW, an_example
 
 from truceline.serve.alerts import CANDIDATES
 
@@ -33,8 +34,23 @@ NO_MAP = "export const picture = () => ({ silences() {} });"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    found = a_running_mission(tmp_path_factory.mktemp("page") / "mission")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return an_example(tmp_path_factory.mktemp("page") / "mission")
+
+
+@pytest.fixture(scope="module")
+def running(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The example mission with simple parts."""
+    folder = shutil.copytree(example, tmp_path_factory.mktemp("simple") / "mission")
+    found = a_running_mission(folder)
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def live(example: Path, tmp_path: Path) -> Iterator[Running]:
+    """The example mission as `truceline serve` runs it."""
+    found = a_live_mission(shutil.copytree(example, tmp_path / "mission"))
     yield found
     found.stop()
 
@@ -53,13 +69,13 @@ def walk(browser: Browser, running: Running) -> Iterator[Callable[..., Page]]:
     contexts: list[BrowserContext] = []
 
     def loopback_only(route: Route) -> None:
-        if route.request.url.startswith((running.address, "data:", "blob:")):
+        if route.request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
             route.continue_()
         else:
             outside.append(route.request.url)
             route.abort()
 
-    def opened(who: str | None = None, at: str = "#queue", *, on_map: bool = False, **how: Any) -> Page:
+    def opened(who: str | None = None, at: str = "#queue", *, on_map: bool = False, of: Running = running, **how: Any) -> Page:
         how = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", "service_workers": "block"} | how
         context = browser.new_context(**how)
         contexts.append(context)
@@ -69,13 +85,13 @@ def walk(browser: Browser, running: Running) -> Iterator[Callable[..., Page]]:
         elif not (ASSETS / "maplibre-gl.mjs").exists():
             pytest.skip("the page's third-party modules are not built: pip install -e .")
         if who is not None:
-            answer = context.request.post(f"{running.address}/api/session", data={"name": who, "password": PASSWORD})
+            answer = context.request.post(f"{of.address}/api/session", data={"name": who, "password": PASSWORD})
             assert answer.ok, answer.text()
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
         page.on("console", lambda said: wrong.append(said.text) if said.text.startswith("no text for") else None)
-        page.goto(f"{running.address}/{at}")
+        page.goto(f"{of.address}/{at}")
         return page
 
     yield opened
@@ -135,7 +151,7 @@ def test_a_duty_officers_shift(running, walk):
     strip.locator("a").click()
     expect(olena).to_have_url(re.compile(f"finding/{finding}"))
     expect(olena.locator(".finding .uncalibrated")).to_have_text("probability of breach, uncalibrated")
-    expect(olena.locator("table.factors tbody tr")).to_have_count(6)
+    expect(olena.locator("table.factors")).to_contain_text("Was it inside: 1 km round the pumping station?")
     expect(olena.locator("table.readings tbody tr")).to_have_count(2)
     expect(olena.locator("[data-part='finding.why']")).to_contain_text("Undetermined")
 
@@ -153,7 +169,7 @@ def test_a_duty_officers_shift(running, walk):
     expect(state_of(olena)).to_have_text("Case: triaged")
     olena.keyboard.press("v")
     dialog = olena.locator("dialog")
-    dialog.get_by_text("verified", exact=True).click()
+    dialog.locator("input[value=verified]").check()
     dialog.locator("textarea").fill("Two posts heard it and a camera recorded it.")
     dialog.get_by_role("button", name="Sign").click()
     expect(state_of(olena)).to_have_text("Case: verified")
@@ -314,18 +330,40 @@ def test_ukrainian(walk):
 # Bad days
 
 
-def test_the_service_goes_and_comes_back(running, walk):
-    """Offline is said, with what to do; the list stays; when the service runs again so does the page."""
-    page = walk("olena", on_map=True)
+def test_a_report_becomes_an_alert_and_the_service_goes_and_comes_back(live, walk):
+    """What a patrol reports is on the page a moment later, its words as text. When the service is gone the page says so
+    and keeps what it has; when the service is there again so is the page, with what happened since."""
+    page = walk("olena", on_map=True, of=live)
     expect(page.locator("ol.rows a.open").first).to_be_visible()
     expect(page.locator("#connection")).to_have_text("Live")
-    running.stop()
-    expect(page.locator("#connection")).to_have_text("Not connected", timeout=40_000)
+    live.do(live.service.gate.submit("patrols", report("P-900"), name="POST by patrol-3"))
+    strip = page.locator("#strip")
+    expect(strip).to_contain_text("Pumping station")
+    strip.locator("a").click()
+    expect(page.locator(".finding .provisional").first).to_be_visible()
+    page.keyboard.press("e")
+    page.locator(".chain details.observation summary").last.click()
+    expect(page.locator(".chain .raw").last).to_contain_text("onerror")
+    assert page.evaluate("() => window.broken") is None
+
+    live.stop()
+    expect(page.locator("#connection")).to_have_text("Not connected", timeout=60_000)
     expect(page.locator("#notice")).to_contain_text("tries again by itself")
-    expect(page.locator("ol.rows a.open").first).to_be_visible()
-    running.start()
+    expect(page.locator(".finding .sentence")).to_be_visible()
+    live.start()
     expect(page.locator("#connection")).to_have_text("Live", timeout=60_000)
     expect(page.locator("#notice")).to_be_hidden()
+    expect(strip).to_contain_text("Pumping station")  # told before, and remembered
+    page.locator("#views button").first.click()
+    expect(page.locator("ol.rows a.open").first).to_be_visible()
+
+
+def report(number: str) -> bytes:
+    """An impact at the pumping station, as a patrol's table has it; its remarks are HTML."""
+    head = "no,post,position,from,to,lon,lat,error_m,means,count,count_max,observation,description,weapon,killed,injured,remarks"
+    remarks = '"' + HOSTILE.replace('"', '""') + '"'
+    row = f"{number},Patrol 3,at its post,2031-03-15 19:50,2031-03-15 19:52,39.28501,49.17558,100,saw,3,3,explosion,impact,mortar,,,"
+    return f"{head}\n{row}{remarks}\n".encode()
 
 
 def test_hostile_text_stays_text(running, walk):
@@ -350,7 +388,7 @@ def test_five_thousand_findings_stay_quick(running, walk):
         """async () => {
           const { rows, urgent, passes } = await import("/page/views/urgency.js");
           const features = Array.from({ length: 10000 }, (_, n) => ({ id: `f${n}`, properties: {
-            clause: String(n % 7), reading: n % 2 ? "a" : "b", subject_id: `s${n >> 1}`, severity: "serious",
+            clause: String((n >> 1) % 7), reading: n % 2 ? "a" : "b", subject_id: `s${n >> 1}`, severity: "serious",
             p_breach: (n % 100) / 100, first_breach_from: "2031-03-14T10:00:00Z", sentence: `one of many ${n}` } }));
           const begin = performance.now();
           const all = rows(features, new Map(), []).filter((row) => passes(row, { text: "many" })).sort(urgent);

@@ -34,7 +34,7 @@ export function mount(element, state, api) {
     const { alerts, session } = values;
     if (alerts.length) hear(alerts, (values.picture.at ?? new Date()).getTime());
     const waiting = ordered(alerts).filter(open);
-    element.hidden = !waiting.length || values.view === "alerts";
+    element.hidden = !waiting.length || (values.view === "alerts" && !values.selected);
     if (element.hidden) return void fill(element);
     const [first] = waiting;
     const to = href(first);
@@ -51,7 +51,7 @@ export function mount(element, state, api) {
   }
   const all = () => state.set({ view: "alerts", selected: null, filters: {} });
 
-  const stops = [state.on(["alerts", "view", "session"], show), onLanguage(() => show(state.get()))];
+  const stops = [state.on(["alerts", "view", "selected", "session"], show), onLanguage(() => show(state.get()))];
   show(state.get());
   return () => stops.forEach((stop) => stop());
 }
