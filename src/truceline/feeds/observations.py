@@ -254,44 +254,57 @@ def _storable(text: str) -> bool:
 
 def _columns(text: Mapping[str, pa.Array], source: Source, faults: Faults) -> dict[str, Any]:
     """The observation's columns from their texts."""
+    # What nobody says costs nothing: for a small group thirty empty columns would be most of the work.
+    given = {name: values.words(column) for name, column in text.items() if column.null_count < faults.rows}
     nothing = pa.nulls(faults.rows, pa.string())
-    given = {name: values.words(text[name]) if name in text else nothing for name in NAMES}
-    kind = given["kind"]
-    faults.add(kind.is_null().to_numpy(zero_copy_only=False), "kind", None, "is missing")
+    kind, what, at = (given.get(name, nothing) for name in REQUIRED)
+    if kind.null_count:
+        faults.add(kind.is_null().to_numpy(zero_copy_only=False), "kind", None, "is missing")
     known = pc.is_in(kind, pa.array(KINDS)).to_numpy(zero_copy_only=False)
     faults.add(~known, "kind", kind, f"is not one of {', '.join(KINDS)}")
-    out: dict[str, Any] = {"kind": pc.fill_null(kind, "sighting"), "what": _what(given["what"], faults)}
+    out: dict[str, Any] = {"kind": pc.fill_null(kind, "sighting"), "what": _what(what, faults)}
     is_fix = pc.equal(out["kind"], "fix").to_numpy(zero_copy_only=False)
-    begin, end = (_time(given[name], name, name == "at", faults) for name in _TIMES)
-    both = (begin != _NONE) & (end != _NONE)
-    faults.add(both & (end < begin), "until", given["until"], "is before at")
-    out |= {"at": values.times(begin, begin == _NONE), "until": values.times(end, end == _NONE)}
+    begin = _time(at, "at", True, faults)
+    out["at"] = values.times(begin, begin == _NONE)
+    if "until" in given:
+        end = _time(given["until"], "until", False, faults)
+        both = (begin != _NONE) & (end != _NONE)
+        faults.add(both & (end < begin), "until", given["until"], "is before at")
+        out["until"] = values.times(end, end == _NONE)
     number = {
-        name: values.numbers(given[name], name, faults, low=low, high=high) for name, (low, high) in _NUMBERS.items()
+        name: values.numbers(given[name], name, faults, low=low, high=high)
+        for name, (low, high) in _NUMBERS.items()
+        if name in given
     }
-    one_alone = np.isnan(number["lon"]) != np.isnan(number["lat"])
-    faults.add(one_alone, "lon, lat", None, "go together: one of them is missing")
-    options.within(source, number["lon"], number["lat"], faults)
+    _place(number, source, faults)
     _assume(number, is_fix)
     for name, found in number.items():
         out[name] = nullable(found if name in columns.DEGREES else found.astype(np.float32))
-    for name in _COUNTS:
-        out[name] = values.whole(given[name], name, faults)
-    out["alternatives"] = _alternatives(given["alternatives"], faults)
-    for name in _WORDS:
-        out["observations_id" if name == ID else name] = given[name]
+    out |= {name: values.whole(given[name], name, faults) for name in _COUNTS if name in given}
+    if "alternatives" in given:
+        out["alternatives"] = _alternatives(given["alternatives"], faults)
+    out |= {name: given[name] for name in _WORDS if name in given}
+    out["observations_id"] = out.pop(ID, nothing)
     return out
+
+
+def _place(number: dict[str, npt.NDArray[np.float64]], source: Source, faults: Faults) -> None:
+    nowhere = np.full(faults.rows, np.nan)
+    lon, lat = number.setdefault("lon", nowhere), number.setdefault("lat", nowhere)
+    faults.add(np.isnan(lon) != np.isnan(lat), "lon, lat", None, "go together: one of them is missing")
+    options.within(source, lon, lat, faults)
 
 
 def _assume(number: dict[str, npt.NDArray[np.float64]], is_fix: npt.NDArray[np.bool_]) -> None:
     """What is not stated of errors: as of the feed `table`."""
     placed = np.isfinite(number["lon"])
 
-    def unless(name: str, otherwise: Any, where: npt.NDArray[np.bool_]) -> None:
-        number[name] = np.where(np.isnan(number[name]) & where, otherwise, number[name])
+    def unless(name: str, otherwise: Any, where: Any = True) -> None:
+        stated = number.get(name)
+        missing = True if stated is None else np.isnan(stated)
+        number[name] = np.where(missing & where, otherwise, np.nan if stated is None else stated)
 
-    everywhere = np.ones(len(placed), np.bool_)
-    unless("at_sigma_s", np.where(is_fix, FIX_TIME_S.value, MINUTE_SIGMA_S), everywhere)
+    unless("at_sigma_s", np.where(is_fix, FIX_TIME_S.value, MINUTE_SIGMA_S))
     unless("major_m", np.where(is_fix, FIX_PLACE_M.value, DEFAULT_PLACE_M), placed)
     unless("minor_m", number["major_m"], placed)
     unless("tilt_deg", 0.0, placed)
@@ -359,8 +372,6 @@ def _alternatives(text: pa.Array, faults: Faults) -> pa.Array:
             return "has a word that is not a term of the taxonomy"
         return list(chances.items())
 
-    if text.null_count == len(text):
-        return pa.nulls(len(text), LIKELIHOODS)
     found, codes = values.each(text, meaning)
     for place, one in enumerate(found):
         if isinstance(one, str):

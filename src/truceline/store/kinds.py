@@ -150,7 +150,8 @@ def conform(name: str, rows: pa.Table) -> pa.Table:
     kind = kind_of(name)
     if not rows.num_rows:
         return kind.schema.empty_table()
-    own = sorted(column for column in rows.column_names if column not in kind.schema.names)
+    known, given = set(kind.schema.names), set(rows.column_names)  # each makes its names anew whenever it is asked
+    own = sorted(given - known)
     if own and name != "observation":
         raise StoreError(f"{name} rows have no column {own[0]!r}; they have {', '.join(kind.schema.names)}")
     columns: dict[str, Any] = {}
@@ -158,8 +159,7 @@ def conform(name: str, rows: pa.Table) -> pa.Table:
     for field in kind.schema:
         if field.name == "leaf" and not kind.records:
             continue
-        present = field.name in rows.column_names
-        values = rows[field.name] if present else None
+        values = rows[field.name] if field.name in given else None
         if values is None or values.null_count == len(values):
             if not field.nullable:
                 raise StoreError(f"{name} rows: {field.name} is missing")

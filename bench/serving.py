@@ -1,0 +1,261 @@
+"""The live service under load over loopback: acknowledged durable, how fast, how late, how much memory; and killed.
+
+    python -m bench.serving [--seconds 10]     figures, and the same load into a plain table
+    python -m bench.serving --kills 100        as many kill -9 under load: nothing acknowledged is lost, nothing is twice
+
+The client is this process, with connections that are kept open; the server is another one. Both share the machine.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from truceline.store import Journal
+
+ROOT = Path(__file__).parents[1]
+#: What is asked for, docs/decisions/serving.md.
+BATCHES_ROWS_PER_S, SINGLE_PER_S, P99_S = 20_000, 1_000, 0.5
+
+
+class Nursery:
+    """Servers, one at a time, each a fork of one process."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.serving_child"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, what: str, folder: Path) -> tuple[int, int]:
+        """Process and port of a server that listens."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{what} {folder}\n")
+        self._process.stdin.flush()
+        process, port = self._line().split()
+        return int(process), int(port)
+
+    def end(self, process: int, how: signal.Signals = signal.SIGTERM) -> None:
+        """Signal the server, and wait until it is gone."""
+        os.kill(process, how)
+        assert self._line() == "dead"
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def record(number: int) -> bytes:
+    """One observation of some 170 bytes, different from all others."""
+    at = datetime.fromtimestamp(time.time(), UTC).isoformat()
+    return (
+        b'{"kind":"sighting","what":"explosion.impact","at":"%s","lon":%.6f,"lat":%.6f,"sensor":"post %d",'
+        b'"count":%d,"text":"record %d"}'
+        % (at.encode(), 37 + number % 997 / 1000, 48 + number % 991 / 1000, number % 40, 1 + number % 5, number)
+    )
+
+
+@dataclass
+class Load:
+    """Posts of one kind over some connections, and how they were answered."""
+
+    port: int
+    connections: int
+    rows: int  # of one post
+    per_s: float | None = None  # posts of all connections together; None: as fast as they are answered
+    numbers: Any = None
+    took_s: list[float] = field(default_factory=list)
+    acknowledged: set[int] = field(default_factory=set)
+    refused: int = 0
+
+    async def run(self, until_s: float) -> None:
+        await asyncio.gather(*(self._one(place, until_s) for place in range(self.connections)), return_exceptions=True)
+
+    async def _one(self, place: int, until_s: float) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        pause = 0.0 if self.per_s is None else self.connections / self.per_s
+        due = time.perf_counter() + pause * place / self.connections
+        while (began := time.perf_counter()) < until_s:
+            if pause and due > began:
+                await asyncio.sleep(due - began)
+            due += pause
+            mine = [next(self.numbers) for _ in range(self.rows)]
+            body = b"\n".join(map(record, mine))
+            began = time.perf_counter()
+            status = await post(reader, writer, f"post-{place % 4}", body)
+            if status == 200:
+                self.took_s.append(time.perf_counter() - began)
+                self.acknowledged.update(mine)
+            else:
+                self.refused += 1
+        writer.close()
+
+    def told(self, seconds: float) -> str:
+        if not self.took_s:
+            return "nothing was acknowledged"
+        p50, p99 = np.percentile(self.took_s, [50, 99]) * 1000
+        posts = len(self.took_s) / seconds
+        return f"{posts:8,.0f} posts/s {posts * self.rows:9,.0f} rows/s   p50 {p50:6.1f} ms  p99 {p99:6.1f} ms  refused {self.refused}"
+
+
+async def post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, source: str, body: bytes) -> int:
+    """Post, and read the answer: its status."""
+    writer.write(
+        b"POST /api/sources/%s/records HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-ndjson\r\n"
+        b"Content-Length: %d\r\n\r\n" % (source.encode(), len(body))
+    )
+    writer.write(body)
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    await reader.readexactly(length)
+    return int(head[9:12])
+
+
+def memory_mib(process: int) -> float:
+    """Resident memory of a process."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+def counted() -> Any:
+    """Numbers that no record of this run has yet."""
+    import itertools
+
+    return itertools.count()
+
+
+async def measure(nursery: Nursery, what: str, folder: Path, seconds: float) -> dict[str, Load]:
+    """The loads, one after the other, into one server."""
+    process, port = nursery.start(what, folder)
+    numbers = counted()
+    await Load(port, 4, 10, numbers=numbers).run(time.perf_counter() + 1)  # what is loaded at first use is loaded
+    loads = {
+        "single posts, 64 connections": Load(port, 64, 1, numbers=numbers),
+        "batches of 2,000, 4 connections": Load(port, 4, 2000, numbers=numbers),
+        "half load: 500 single posts/s": Load(port, 32, 1, SINGLE_PER_S / 2, numbers=numbers),
+        "  beside batches, 10,000 rows/s": Load(port, 2, 500, BATCHES_ROWS_PER_S / 2 / 500, numbers=numbers),
+    }
+    print(f"\n{what}: memory {memory_mib(process):.0f} MiB at the start")
+    names = list(loads)
+    for together in ([names[0]], [names[1]], names[2:]):
+        until = time.perf_counter() + seconds
+        await asyncio.gather(*(loads[name].run(until) for name in together))
+        for name in together:
+            print(f"  {name:33}{loads[name].told(seconds)}", flush=True)
+    print(f"  memory {memory_mib(process):.0f} MiB at the end")
+    nursery.end(process)
+    return loads
+
+
+def killed(nursery: Nursery, folder: Path, kills: int, seed: int = 7) -> list[str]:
+    """Kill servers under load at random moments; what is not as it must be. What was not acknowledged is sent again."""
+    rng = random.Random(seed)
+    (folder / "notes").mkdir(parents=True)
+    numbers, acknowledged = counted(), set[int]()
+    wrong: list[str] = []
+    for kill in range(kills):
+        process, port = nursery.start("gate", folder)
+        single, batches = Load(port, 8, 1, numbers=numbers), Load(port, 2, 300, numbers=numbers)
+
+        async def until_killed(single: Load = single, batches: Load = batches, process: int = process) -> None:
+            loads = [asyncio.create_task(load.run(time.perf_counter() + 60)) for load in (single, batches)]
+            while not single.took_s:  # the moment is counted from when it takes something
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(rng.uniform(0, 0.8))
+            os.kill(process, signal.SIGKILL)
+            await asyncio.gather(*loads)
+
+        asyncio.run(until_killed())
+        assert nursery._line() == "dead"
+        acknowledged |= single.acknowledged | batches.acknowledged
+        wrong += [f"kill {kill}: {one}" for one in lost(folder, acknowledged)]
+    with Journal(folder / "journal", write=True) as journal:
+        wrong += lost(folder, acknowledged) + journal.verify()
+        print(
+            f"{kills} kills: {len(acknowledged):,} acknowledged, {journal.rows('observation'):,} in the journal", end=""
+        )
+        print(f", {journal.rows('access'):,} notes, {len(journal.notes)} put right at the end, {len(wrong)} wrong")
+    return wrong
+
+
+def lost(folder: Path, acknowledged: set[int]) -> list[str]:
+    """What was acknowledged and is not in the journal, or is there twice."""
+    journal = Journal(folder / "journal")
+    texts = journal.table("observation", ["text"])["text"].to_pylist()
+    found = [int(text.removeprefix("record ")) for text in texts]
+    notes = journal.table("access", ["text"])["text"].to_pylist()
+    told = [line for path in (folder / "notes").iterdir() for line in path.read_text().splitlines()]
+    return [
+        *[f"record {number} was acknowledged and is not there" for number in acknowledged - set(found)],
+        *([f"{len(found) - len(set(found))} records are there twice"] if len(found) > len(set(found)) else []),
+        *[f"note {note} was acknowledged and is not there" for note in set(told) - set(notes)],
+        *([f"{len(notes) - len(set(notes))} notes are there twice"] if len(notes) > len(set(notes)) else []),
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each load")
+    parser.add_argument("--kills", type=int, default=0, help="instead: so many kill -9 under load")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    asked = parser.parse_args()
+    nursery, folder = Nursery(), Path(tempfile.mkdtemp(prefix="serving-"))
+    try:
+        if asked.kills:
+            wrong = killed(nursery, folder / "killed", asked.kills, asked.seed)
+            print("\n".join(wrong))
+            return 1 if wrong else 0
+        found = {}
+        for what in ("gate", "table"):
+            (folder / what).mkdir()
+            found[what] = asyncio.run(measure(nursery, what, folder / what, asked.seconds))
+        ratios = {
+            name: len(load.took_s) / max(1, len(found["table"][name].took_s)) for name, load in found["gate"].items()
+        }
+        for name in list(ratios)[:2]:
+            print(f"{name.strip()}: {ratios[name]:.1f} times as many as the plain table")
+        single, batches, half, beside = found["gate"].values()
+        met = {
+            "single posts": len(single.took_s) / asked.seconds >= SINGLE_PER_S,
+            "batches": len(batches.took_s) * batches.rows / asked.seconds >= BATCHES_ROWS_PER_S,
+            "p99 at half load": max(np.percentile(load.took_s, 99) for load in (half, beside)) < P99_S,
+        }
+        with Journal(folder / "gate" / "journal") as journal:
+            began = time.perf_counter()
+            wrong = journal.verify()
+            print(
+                f"journal: {journal.rows('observation'):,} rows, verified in {time.perf_counter() - began:.1f} s: {wrong}"
+            )
+        print("as asked: " + ", ".join(f"{name} {'yes' if good else 'NO'}" for name, good in met.items()))
+        if asked.json:
+            asked.json.write_text(json.dumps({"ratios": ratios, "met": {k: bool(v) for k, v in met.items()}}))
+        return 0 if all(met.values()) and not wrong else 1
+    finally:
+        nursery.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
