@@ -189,7 +189,7 @@ def test_the_parties_are_notified_of_what_was_released_to_them_alone() -> None:
     assert "nothing of this case is" in after(rows).history[-1]["void"]
 
 
-@settings(max_examples=150)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from([*ACTIONS, *VERDICTS]), st.sampled_from(["olena", "ove"]), st.integers(0, 12)),
