@@ -18,7 +18,7 @@ from truceline.serve.guard import Limits
 ENDLESS = ["/api/stream/events"]
 
 #: Of each endpoint, each way, as each of them: what took long to find by hand came up within a few.
-EXAMPLES = 8
+EXAMPLES = 6
 
 #: As whom: one sees and does everything of the mission, one speaks for a party, one has not signed in.
 WHO = {"officer": ("duty officer", "mission", None), "party": ("viewer", "parties", "party-a"), "nobody": None}
