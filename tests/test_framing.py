@@ -15,7 +15,7 @@ import an_asterix
 from truceline import feeds
 from truceline.errors import MissionError, SourceError
 from truceline.feeds import cot, cot_file, framing
-from truceline.feeds.framing import Blocks, Events, Features, Frames, Rows, Taken, of_messages, of_stream
+from truceline.feeds.framing import Blocks, Events, Features, Frames, Objects, Rows, Taken, of_messages, of_stream
 from truceline.feeds.framing_nmea import MOST_WAITING, PARTS_WITHIN_S, Sentences
 from truceline.mission import Source
 
@@ -332,7 +332,16 @@ def test_any_message_is_a_feature_or_told_apart(messages):
 # --- which formats can be a stream
 
 
-@pytest.mark.parametrize("feed", ["ais", "cot", "asterix", "firms", "table"])
+def test_observations_come_as_json_lines(read):
+    line = b'{"kind":"sighting","what":"explosion","at":"2031-03-14T10:00:00Z","lon":37.5,"lat":48.1}'
+    one = Objects()
+    records, unreadable = taken(one, cut_up(line + b"\nkind,what\n" + line[:40], [9]))
+    assert unreadable == [(b"kind,what", "is no JSON object")]
+    rows, (rejected,) = read(a_source("observations"), one.payload(records))
+    assert ([row["lon"] for row in rows], rejected["raw"]) == ([37.5], line[:40])
+
+
+@pytest.mark.parametrize("feed", ["ais", "cot", "asterix", "firms", "observations", "table"])
 def test_every_feed_says_how_its_stream_is_cut(feed):
     columns = {"what": {"value": "fire"}} if feed == "table" else {}
     for ways in (of_stream, of_messages):

@@ -6,6 +6,7 @@ each payload is one that the feed reads as a file of its own.
     adsb       lines of Mode S frames (AVR, port 30002 of dump1090), the time of receipt before those without one
     cot        events, by their tags
     asterix    data blocks, by their length; as a capture with the time of receipt, which gives the time of day its day
+    observations            JSON lines
     firms, table (CSV)      lines behind a header, which is said once at the beginning
     table (format = "geojson")   features, or plain objects, which are taken for the properties of a feature
 
@@ -107,6 +108,38 @@ class Lines:
             self._rest = b""
         found, self._lines = self._lines, []
         return found
+
+
+class Objects:
+    """JSON lines of observations: an object a line."""
+
+    alike = single = False
+
+    def __init__(self) -> None:
+        self._cut = Lines()
+        self._cut.longest = LONGEST_ROW
+
+    @property
+    def waiting(self) -> int:
+        return self._cut.waiting
+
+    @property
+    def lost(self) -> bool:
+        return self._cut.lost
+
+    def push(self, data: bytes, at_s: float) -> None:
+        self._cut.push(data, at_s)
+
+    def unit(self, data: bytes, at_s: float) -> None:
+        self._cut.unit(data, at_s)
+
+    def take(self, at_s: float, ended: bool = False) -> Taken:
+        lines = [line for line, _ in self._cut.lines(at_s, ended)]
+        records = [line for line in lines if line.lstrip().startswith(b"{")]
+        return Taken(records, [(line, "is no JSON object") for line in lines if not line.lstrip().startswith(b"{")])
+
+    def payload(self, records: Sequence[bytes]) -> bytes:
+        return b"\n".join(records) + b"\n"
 
 
 class Frames:
@@ -416,6 +449,7 @@ def of_stream(source: Source, key: str) -> Make:
     if source.feed == "adsb":
         _needs_reference(source, key)
     ways: dict[str, Make] = {"ais": Sentences, "adsb": Frames, "cot": Events, "asterix": Blocks, "firms": Rows}
+    ways["observations"] = Objects
     ways["table"] = Features if _format(source) == "geojson" else Rows
     return ways[source.feed]
 

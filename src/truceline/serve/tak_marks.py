@@ -77,7 +77,8 @@ def harmless(service: Service) -> dict[bytes, int]:
 def place(query: Query, lon: float, lat: float) -> tuple[float, float, float, str]:
     """A place as coarse as it may be said: longitude, latitude, radius in metres that holds it, words."""
     lons, lats, words = query.setting.ground().cells(np.array([lon]), np.array([lat]))
-    return float(lons[0]), float(lats[0]), radius_m(query, lons[0], lats[0], words[0]), words[0]
+    said = words[0] or "undetermined place"
+    return float(lons[0]), float(lats[0]), radius_m(query, lons[0], lats[0], said), said
 
 
 def radius_m(query: Query, lon: float, lat: float, words: str) -> float:

@@ -39,8 +39,9 @@ PIECE_BYTES = 1 << 20
 #: The largest file that is given whole, and the largest that an address may have.
 WHOLE_BYTES = 64 << 20
 _LOOKED_AT_BYTES = 1 << 16
-#: Beginnings of files that have no records to go on behind: gzip, zip, Parquet, captures, Beast, JSON.
-_CLOSED = (b"\x1f\x8b", b"PK", b"PAR1", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2", b"\x4d\x3c", b"\x0a\x0d\x0d\x0a", b"\x1a")
+#: Beginnings of files that have no records to go on behind: gzip, zip, Parquet, captures, Beast, Arrow.
+_CLOSED = (b"\x1f\x8b", b"PK", b"PAR1", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2", b"\x4d\x3c", b"\x0a\x0d\x0d\x0a", b"\x1a",
+           b"\xff\xff\xff\xff")  # fmt: skip
 
 
 @dataclass
@@ -247,6 +248,8 @@ def _cutter(source: Source, path: str, head: bytes) -> framing.Make | None:
         return framing.Events
     if source.feed == "ais" and framing.is_sentences(text):
         return functools.partial(Sentences, stamp=False)
+    if source.feed == "observations" and text[:1] == b"{":
+        return framing.Objects
     form = source.options.get("format") or format_of(path)
     return functools.partial(framing.Rows, quoted=True) if form == "csv" or source.feed != "table" else None
 
