@@ -1,7 +1,7 @@
-"""The live service under load over loopback: acknowledged durable, how fast, how late, how much memory; and killed.
+"""The live service under load over loopback: acknowledged durable, how fast, how late, how much memory; killed.
 
     python -m bench.serving [--seconds 10]     figures, and the same load into a plain table
-    python -m bench.serving --kills 100        as many kill -9 under load: nothing acknowledged is lost, nothing is twice
+    python -m bench.serving --kills 100        kill -9 under load: nothing acknowledged is lost, nothing is twice
 
 The client is this process, with connections that are kept open; the server is another one. Both share the machine.
 """
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,6 +86,7 @@ class Load:
     rows: int  # of one post
     per_s: float | None = None  # posts of all connections together; None: as fast as they are answered
     numbers: Any = None
+    sources: Sequence[str] = ("post-0", "post-1", "post-2", "post-3")
     took_s: list[float] = field(default_factory=list)
     acknowledged: set[int] = field(default_factory=set)
     refused: int = 0
@@ -103,7 +105,7 @@ class Load:
             mine = [next(self.numbers) for _ in range(self.rows)]
             body = b"\n".join(map(record, mine))
             began = time.perf_counter()
-            status = await post(reader, writer, f"post-{place % 4}", body)
+            status = await post(reader, writer, self.sources[place % len(self.sources)], body)
             if status == 200:
                 self.took_s.append(time.perf_counter() - began)
                 self.acknowledged.update(mine)
@@ -112,6 +114,7 @@ class Load:
         writer.close()
 
     def told(self, seconds: float) -> str:
+        """One line of figures."""
         if not self.took_s:
             return "nothing was acknowledged"
         p50, p99 = np.percentile(self.took_s, [50, 99]) * 1000
@@ -130,6 +133,12 @@ async def post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sourc
     length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
     await reader.readexactly(length)
     return int(head[9:12])
+
+
+def processor_s(process: int) -> float:
+    """Processor time that a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mib(process: int) -> float:
@@ -159,10 +168,14 @@ async def measure(nursery: Nursery, what: str, folder: Path, seconds: float) -> 
     print(f"\n{what}: memory {memory_mib(process):.0f} MiB at the start")
     names = list(loads)
     for together in ([names[0]], [names[1]], names[2:]):
-        until = time.perf_counter() + seconds
+        until, used = time.perf_counter() + seconds, processor_s(process)
         await asyncio.gather(*(loads[name].run(until) for name in together))
+        used = processor_s(process) - used
         for name in together:
             print(f"  {name:33}{loads[name].told(seconds)}", flush=True)
+        posts = sum(len(loads[name].took_s) for name in together)
+        rows = sum(len(loads[name].took_s) * loads[name].rows for name in together)
+        print(f"{'':35}a second of processor time: {posts / used:,.0f} posts, {rows / used:,.0f} rows")
     print(f"  memory {memory_mib(process):.0f} MiB at the end")
     nursery.end(process)
     return loads

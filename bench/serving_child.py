@@ -1,4 +1,4 @@
-"""The service that bench/serving.py loads: the gate and its posts behind uvicorn, and the plain table it is held against.
+"""The service that bench/serving.py loads: the gate and its posts behind uvicorn; the plain table it is held against.
 
     python -m bench.serving_child            for each line `gate|table folder` on standard input a server in a fork of
                                              this process; prints its process and its port, then `dead` when it is
@@ -7,11 +7,14 @@ A fork of a process that has everything loaded starts in a tenth of a second; a 
 """
 
 import asyncio
+import hashlib
 import itertools
+import json
 import os
 import socket
 import sqlite3
 import sys
+import threading
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,11 +44,12 @@ def now() -> datetime:
 
 
 def gate_application(folder: Path) -> FastAPI:
-    """The application with a real gate; nobody draws a picture behind it. `told`: which notes of its own it knows to
-    be on disk, so that rows without ids can be counted after a kill."""
-    gate = Gate(folder, Mission("bench", Centre(37.5, 48.1), "agreement.toml", SOURCES), now)
+    """The application with a real gate; nobody draws a picture behind it. Where there is a folder `notes` it writes
+    down which rows of its own, of a kind without ids, it knows to be on disk."""
+    mission = Mission("bench", Centre(37.5, 48.1), "agreement.toml", SOURCES)
+    gate = Gate(folder, mission, now)
     nothing = cast(Any, None)
-    service = Service(folder, gate_mission(gate), now, gate, nothing, nothing, lambda _: DEVICE, nothing)
+    service = Service(folder, mission, now, gate, nothing, nothing, lambda _: DEVICE, nothing)
     app = application(service, Limits(requests_per_s=1e9, burst=1e9))
 
     @asynccontextmanager
@@ -59,10 +63,6 @@ def gate_application(folder: Path) -> FastAPI:
 
     app.router.lifespan_context = running
     return app
-
-
-def gate_mission(gate: Gate) -> Mission:
-    return Mission("bench", Centre(37.5, 48.1), "agreement.toml", SOURCES)
 
 
 async def note(gate: Gate, folder: Path) -> None:
@@ -89,10 +89,9 @@ def table_application(folder: Path) -> FastAPI:
         body = await request.body()
         return {"accepted": await asyncio.to_thread(insert, id, body)}
 
-    def insert(source: str, body: bytes) -> int:
-        import hashlib
-        import json
+    lock = threading.Lock()
 
+    def insert(source: str, body: bytes) -> int:
         rows = []
         for line in body.splitlines():
             row = json.loads(line)
@@ -104,9 +103,6 @@ def table_application(folder: Path) -> FastAPI:
             store.execute("COMMIT")
         return len(rows)
 
-    import threading
-
-    lock = threading.Lock()
     return app
 
 
