@@ -17,9 +17,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from a_page import PASSWORD, Running, a_browser, a_live_mission, a_running_mission
-from a_service import NOW, an_example
+from a_service import NOW, OFFICER, SECOND_OFFICER, an_example
 
 from truceline.serve.alerts import CANDIDATES
+from truceline.serve.docket import docket_of
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
@@ -292,6 +293,47 @@ def test_a_partys_view(running, walk):
     assert party.evaluate("async () => (await fetch('/api/evidence/00000000000000000000000000000000')).status") == 403
     party.goto(f"{running.address}/#reports")
     expect(party.locator(".export")).not_to_contain_text("Tracks")
+
+
+def release(running: Running, finding: str, words: str) -> None:
+    """A finding is verified, and two officers let it go out to the parties."""
+    docket = running.do(docket_of(running.service))
+    running.do(docket.sign(OFFICER, finding, "verified", "Two posts heard it."))
+    asked = {"case": finding, "action_id": b"release of a day", "what": "request_release", "label": "parties", "text": words}
+    ((code, said, _),) = running.do(docket.act(OFFICER, [asked]))
+    assert code == 200, said
+    answer = {"case": finding, "action_id": b"approval of a da", "what": "approve_release", "about": asked["action_id"]}
+    ((code, said, _),) = running.do(docket.act(SECOND_OFFICER, [answer]))
+    assert code == 200, said
+
+
+def test_a_party_reads_what_was_released_and_disputes_it(running, walk):
+    """The words that two officers agreed on, a day late; the dispute waits in the mission's queue."""
+    words = "A breach of clause 1 near Chmyrivka on 14 March is verified."
+    release(running, days_old(running), words)
+    party = walk("party-b")
+    row = party.locator("ol.rows a.open").first
+    expect(row).to_be_visible()
+    row.click()
+    expect(party.locator(".finding .sentence")).to_have_text(words)
+    expect(party.locator(".evidence-open")).to_have_count(0)
+    expect(party.locator("table.factors")).to_have_count(0)
+    do(party, "dispute")
+    party.locator("dialog textarea").fill("No unit of ours was there.")
+    party.locator("dialog button[type=submit]").click()
+    expect(party.locator(".history")).to_contain_text("No unit of ours was there.")
+    olena = walk("olena", "#queue?state=disputed")
+    olena.locator("ol.rows a.open").first.click()
+    expect(state_of(olena)).to_have_text("Case: disputed")
+    expect(olena.locator(".history")).to_contain_text("No unit of ours was there.")
+
+
+def days_old(running: Running) -> str:
+    """A likely finding of more than a day ago, with a place, that nobody has decided yet."""
+    ended = NOW - timedelta(hours=26)
+    rows = running.service.live.snapshot.tables["findings"].to_pylist()
+    old = [one for one in rows if one["first_breach_until"] < ended and (one["p_breach"] or 0) > 0.6]
+    return min(old, key=lambda one: one["finding_id"])["finding_id"].hex()  # type: ignore[no-any-return]
 
 
 def test_somebody_who_has_not_signed_in(running, walk):

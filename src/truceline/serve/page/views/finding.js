@@ -102,7 +102,7 @@ export function mount(element, state, api) {
       (told.first_breach_from || told.place) && section("finding.when_where", context()),
       clocked && section("finding.clock", clocked),
       evidence && section("finding.evidence", evidence.element),
-      (folded.history || told.disputes) && section("finding.history", history(folded.history ?? disputes(told.disputes, session))),
+      (folded.history || folded.disputes) && section("finding.history", history(folded.history ?? disputes(folded.disputes, session))),
       told.similar?.length ? section("finding.similar", similar()) : null,
     );
     if (held) body.querySelector(`[data-action="${held}"]`)?.focus();
