@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import an_ais
@@ -173,6 +173,7 @@ nmea_lines = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(nmea_lines, pieces)
 def test_every_line_of_any_stream_comes_out_once(lines, sizes):
     """In a record or apart, whatever the pieces: nothing is lost, nothing twice. Times of receipt change no number."""
@@ -183,6 +184,7 @@ def test_every_line_of_any_stream_comes_out_once(lines, sizes):
     assert tuple(map(len, taken(Sentences(), parts))) == (len(records), len(unreadable))
 
 
+@settings(deadline=None)
 @given(nmea_lines)
 def test_no_stream_of_lines_is_refused_as_a_whole(tmp_path_factory, lines):
     """What the framing lets through the feed can begin to read: the gate never has to refuse a payload."""
@@ -202,6 +204,7 @@ def an_event(uid: str = "P-1", **more: Any) -> bytes:
     return cot.event(uid, "a-f-G-E-V", AT, AT, 37.5, 48.1, **more)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.one_of(
@@ -219,6 +222,7 @@ def test_events_are_cut_the_same_whatever_pieces_they_come_in(parts, sizes):
     assert whole == apart
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([an_event("A"), an_event("B"), an_event("C")[:80]]), max_size=6))
 def test_what_is_cut_off_harms_no_other_event(tmp_path_factory, parts):
     one = Events()
@@ -262,6 +266,7 @@ def test_blocks_get_their_day_from_the_time_of_receipt(read):
     assert ({row["at"] for row in rows}, rejected) == ({AT}, [])
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), pieces)
 def test_any_bytes_make_a_capture_that_accounts_for_them(tmp_path_factory, data, sizes):
     one = Blocks()
@@ -320,6 +325,7 @@ def test_messages_of_json_are_features_or_objects_or_many(message, number):
     assert len(msgspec.json.decode(one.payload(records))["features"]) == number
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=6))
 def test_any_message_is_a_feature_or_told_apart(messages):
     one = Features()

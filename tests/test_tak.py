@@ -441,6 +441,7 @@ def _check_marks(service: Service, rows: pa.Table) -> None:
 texts = st.text(max_size=40)
 
 
+@settings(deadline=None)
 @given(texts, texts, texts, st.booleans())
 def test_any_text_is_well_formed_and_comes_back_as_it_was(uid, name, words, drawn):
     """Markup in a name stays text; what XML cannot write is replaced."""

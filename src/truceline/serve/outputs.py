@@ -158,6 +158,9 @@ class Figures:
             if row.get("waiting_bytes") is not None:
                 waiting.add_metric([row["id"]], row["waiting_bytes"])
             silent.add_metric([row["id"]], 1.0 if row.get("state") == "silent" else 0.0)
+        inputs = self.service.kept.get("inputs")
+        for source, row in (inputs.board() if inputs is not None else {}).items():
+            records.add_metric([source, "dropped"], row["dropped"])  # datagrams and the like, unread
         yield from (records, lag, waiting, silent)
 
     def _of_picture(self) -> Iterator[Metric]:

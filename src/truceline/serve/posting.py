@@ -119,7 +119,10 @@ async def post(id: str, request: Request, principal: Report) -> Response:
 async def board(request: Request, principal: See) -> Response:
     """For the mission's own readers; an empty list for everybody else: sensors' names and gaps are nobody else's."""
     mine = principal.label == "mission" and principal.party is None
-    rows = service_of(request).gate.sources() if mine else []
+    service = service_of(request)
+    inputs = service.kept.get("inputs")  # how it comes in beside being posted, where the mission file says so
+    ways = inputs.board() if inputs is not None else {}
+    rows = [{**row, "input": ways.get(row["id"])} for row in service.gate.sources()] if mine else []
     return Response(msgspec.json.encode(rows), media_type="application/json")
 
 
