@@ -6,8 +6,8 @@ import { collection, feature } from "./geometry.js";
 
 /** From this zoom on; before, dots say more. */
 export const SYMBOLS_FROM = 8;
-// In view at once: more would be hidden by the others' frames anyway.
-const MOST = 800;
+// In view at once: about as many as have room beside each other; the rest stay dots.
+const MOST = 250;
 
 const IDENTITY = { pending: "0", unknown: "1", neutral: "4" };
 // Symbol set and entity of MIL-STD-2525D, by term; the longest that fits. [M] checked to be drawn by milsymbol 3.

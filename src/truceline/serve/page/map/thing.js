@@ -37,7 +37,7 @@ export function mount(element, state, api) {
       el("h3", {}, t("thing.kinds")),
       bar(term(p.what), p.confidence),
       Object.entries(p.alternatives ?? {}).map(([what, share]) => bar(term(what), share)),
-      p.p_conflict != null && bar(t("thing.by_conflict"), p.p_conflict, calibrated({ properties: p }) ? "" : t("thing.uncalibrated")),
+      p.p_conflict != null && bar(t("thing.by_conflict"), p.p_conflict, calibrated({ properties: p }) ? null : t("thing.uncalibrated")),
       p.text && el("blockquote", {}, p.text),
       el("h3", {}, t("thing.held", { n: findings.length })),
       findings

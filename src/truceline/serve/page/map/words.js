@@ -66,7 +66,11 @@ export function zone({ properties: p }) {
 /** @returns {string[]} */
 export function site({ properties: p }) {
   const radius = p.radius_m ?? (p.radius_km ?? 0) * 1000;
-  return [radius ? t("site.radius", { radius: km(radius) }) : "", p.protected ? t("site.protected") : "", ...zone({ properties: { ...p, kind: "site" } }).slice(1)].filter(Boolean);
+  const said = [];
+  if (radius) said.push(t("site.radius", { radius: km(radius) }));
+  if (p.protected) said.push(t("site.protected"));
+  if (p.clauses?.length) said.push(t("zone.clauses", { clauses: p.clauses.join(", ") }));
+  return said;
 }
 
 /** @returns {string[]} */
