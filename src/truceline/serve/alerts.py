@@ -205,7 +205,7 @@ class Alerts:
         """Remember a row."""
         before = self._alerts.get(row["alert_id"])
         state = row["state"]
-        known = {name: row.get(name) for name in Alert.__struct_fields__ if name in ALERT.names}
+        known: dict[str, Any] = {name: row.get(name) for name in Alert.__struct_fields__ if name in ALERT.names}
         anew = before is None or (state == "raised" and not before.standing)
         raised_at = row["received_at"] if before is None or anew else before.raised_at
         seen = (None, None) if before is None or anew else (before.acknowledged_by, before.acknowledged_at)

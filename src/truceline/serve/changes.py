@@ -90,7 +90,7 @@ def _words(array: pa.Array) -> U64:
     coded = array.dictionary_encode()
     plain = [word.encode() if isinstance(word, str) else word for word in coded.dictionary.to_pylist()]
     hashes = np.array([zlib.crc32(w) | zlib.adler32(w) << 32 for w in plain] + [0], np.uint64)
-    return hashes[coded.indices.fill_null(len(plain)).to_numpy(zero_copy_only=False)]
+    return np.asarray(hashes[coded.indices.fill_null(len(plain)).to_numpy(zero_copy_only=False)])
 
 
 def _lists(array: pa.Array, name: str) -> U64:

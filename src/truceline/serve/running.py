@@ -149,7 +149,7 @@ async def listen(
         loop.call_soon_threadsafe(service.live.close)  # type: ignore[attr-defined]
         stop(sig, frame)  # type: ignore[arg-type]
 
-    server.handle_exit = stopping  # type: ignore[method-assign, assignment]
+    server.handle_exit = stopping  # type: ignore[method-assign]
     with _bound(at) as bound:
         host, port = bound.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host

@@ -236,8 +236,10 @@ class Window:
 
     def _tied(self) -> int:
         """How many observations are behind the edition's events."""
-        ties = self._edition["associations"]["event_id"] if self._edition else []
-        return len(ties) - ties.null_count if len(ties) else 0
+        if not self._edition:
+            return 0
+        ties = self._edition["associations"]["event_id"]
+        return len(ties) - ties.null_count
 
     def _reach(self, rows: pa.Table, now: datetime) -> Bools:
         """Which observations the window holds: those of its time, and all of the incidents that these are of."""
