@@ -7,11 +7,13 @@ cannot wait; what is beyond the queue is dropped, and counted.
 import asyncio
 import contextlib
 import ipaddress
+import os
 import socket
 import ssl
 import struct
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from truceline.feeds.framing import Framing, Make
@@ -215,9 +217,10 @@ async def datagrams(
     queue = Datagrams(delivery, limits)
     transport, _ = await loop.create_datagram_endpoint(lambda: queue, sock=_bound(address))
     delivery.state("listening")
-    framing = make()
+    framing, inode, lost = make(), os.fstat(transport.get_extra_info("socket").fileno()).st_ino, 0
 
     async def run() -> None:
+        nonlocal lost
         delivery.state("listening")
         try:
             while True:
@@ -234,11 +237,26 @@ async def datagrams(
                         framing.unit(data, at_s)
                     await delivery.take(framing, f"udp {found[0][2]}")
                 queue.more.clear()
+                dropped = _dropped_by_system(inode)
+                if dropped > lost:
+                    delivery.dropped(dropped - lost, 0)
+                    lost = dropped
         except asyncio.CancelledError:
             transport.close()
             raise
 
     return int(transport.get_extra_info("sockname")[1]), run
+
+
+def _dropped_by_system(inode: int) -> int:
+    """How many datagrams the system dropped before we could read them, as Linux tells; 0 elsewhere."""
+    for table in ("/proc/net/udp", "/proc/net/udp6"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if int(fields[9]) == inode:
+                    return int(fields[-1])
+    return 0
 
 
 def _bound(address: Address) -> socket.socket:
