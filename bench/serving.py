@@ -63,8 +63,7 @@ class Nursery:
 
     def close(self) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.communicate()
 
 
 def record(number: int) -> bytes:
@@ -96,6 +95,14 @@ class Load:
 
     async def _one(self, place: int, until_s: float) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            await self._posts(place, until_s, reader, writer)
+        finally:
+            writer.close()
+
+    async def _posts(
+        self, place: int, until_s: float, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         pause = 0.0 if self.per_s is None else self.connections / self.per_s
         due = time.perf_counter() + pause * place / self.connections
         while (began := time.perf_counter()) < until_s:
@@ -111,7 +118,6 @@ class Load:
                 self.acknowledged.update(mine)
             else:
                 self.refused += 1
-        writer.close()
 
     def told(self, seconds: float) -> str:
         """One line of figures."""
@@ -119,7 +125,8 @@ class Load:
             return "nothing was acknowledged"
         p50, p99 = np.percentile(self.took_s, [50, 99]) * 1000
         posts = len(self.took_s) / seconds
-        return f"{posts:8,.0f} posts/s {posts * self.rows:9,.0f} rows/s   p50 {p50:6.1f} ms  p99 {p99:6.1f} ms  refused {self.refused}"
+        pace = f"{posts:8,.0f} posts/s {posts * self.rows:9,.0f} rows/s"
+        return f"{pace}   p50 {p50:6.1f} ms  p99 {p99:6.1f} ms  refused {self.refused}"
 
 
 async def post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, source: str, body: bytes) -> int:
@@ -258,9 +265,8 @@ def main() -> int:
         with Journal(folder / "gate" / "journal") as journal:
             began = time.perf_counter()
             wrong = journal.verify()
-            print(
-                f"journal: {journal.rows('observation'):,} rows, verified in {time.perf_counter() - began:.1f} s: {wrong}"
-            )
+            took_s = time.perf_counter() - began
+            print(f"journal: {journal.rows('observation'):,} rows, verified in {took_s:.1f} s: {wrong or 'whole'}")
         print("as asked: " + ", ".join(f"{name} {'yes' if good else 'NO'}" for name, good in met.items()))
         if asked.json:
             asked.json.write_text(json.dumps({"ratios": ratios, "met": {k: bool(v) for k, v in met.items()}}))
