@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 import uvicorn
-from a_service import NOW, a_service, an_example
 from argon2 import PasswordHasher
 
+from a_service import NOW, a_service, an_example
 from truceline.serve.accounts import Accounts
 from truceline.serve.app import application
 from truceline.serve.door import Door

@@ -16,9 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+
 from a_page import PASSWORD, Running, a_browser, a_live_mission, a_running_mission
 from a_service import NOW, OFFICER, SECOND_OFFICER, an_example
-
 from truceline.serve.alerts import CANDIDATES
 from truceline.serve.docket import docket_of
 
@@ -76,13 +76,17 @@ def walk(browser: Browser, running: Running) -> Iterator[Callable[..., Page]]:
             outside.append(route.request.url)
             route.abort()
 
-    def opened(who: str | None = None, at: str = "#queue", *, on_map: bool = False, of: Running = running, **how: Any) -> Page:
+    def opened(
+        who: str | None = None, at: str = "#queue", *, on_map: bool = False, of: Running = running, **how: Any
+    ) -> Page:
         how = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", "service_workers": "block"} | how
         context = browser.new_context(**how)
         contexts.append(context)
         context.route("**/*", loopback_only)
         if not on_map:
-            context.route("**/page/map/map.js", lambda route: route.fulfill(body=NO_MAP, content_type="text/javascript"))
+            context.route(
+                "**/page/map/map.js", lambda route: route.fulfill(body=NO_MAP, content_type="text/javascript")
+            )
         elif not (ASSETS / "maplibre-gl.mjs").exists():
             pytest.skip("the page's third-party modules are not built: pip install -e .")
         if who is not None:
@@ -139,7 +143,7 @@ def state_of(page: Page) -> Any:
 
 
 def test_a_duty_officers_shift(running, walk):
-    """An alert arrives, its evidence is opened and logged, it is verified, and two officers release it to the parties."""
+    """An alert arrives, its evidence is opened and logged, it is verified, two officers release it to the parties."""
     olena = walk("olena", on_map=True)
     expect(olena.locator("#account")).to_contain_text("olena")
     expect(olena.locator("ol.rows a.open").first).to_be_visible()
@@ -299,7 +303,13 @@ def release(running: Running, finding: str, words: str) -> None:
     """A finding is verified, and two officers let it go out to the parties."""
     docket = running.do(docket_of(running.service))
     running.do(docket.sign(OFFICER, finding, "verified", "Two posts heard it."))
-    asked = {"case": finding, "action_id": b"release of a day", "what": "request_release", "label": "parties", "text": words}
+    asked = {
+        "case": finding,
+        "action_id": b"release of a day",
+        "what": "request_release",
+        "label": "parties",
+        "text": words,
+    }
     ((code, said, _),) = running.do(docket.act(OFFICER, [asked]))
     assert code == 200, said
     answer = {"case": finding, "action_id": b"approval of a da", "what": "approve_release", "about": asked["action_id"]}
@@ -402,9 +412,13 @@ def test_a_report_becomes_an_alert_and_the_service_goes_and_comes_back(live, wal
 
 def report(number: str) -> bytes:
     """An impact at the pumping station, as a patrol's table has it; its remarks are HTML."""
-    head = "no,post,position,from,to,lon,lat,error_m,means,count,count_max,observation,description,weapon,killed,injured,remarks"
+    head = (
+        "no,post,position,from,to,lon,lat,error_m,means,count,count_max,"
+        "observation,description,weapon,killed,injured,remarks"
+    )
     remarks = '"' + HOSTILE.replace('"', '""') + '"'
-    row = f"{number},Patrol 3,at its post,2031-03-15 19:50,2031-03-15 19:52,39.28501,49.17558,100,saw,3,3,explosion,impact,mortar,,,"
+    when = "2031-03-15 19:50,2031-03-15 19:52"
+    row = f"{number},Patrol 3,at its post,{when},39.28501,49.17558,100,saw,3,3,explosion,impact,mortar,,,"
     return f"{head}\n{row}{remarks}\n".encode()
 
 
@@ -493,7 +507,12 @@ def test_nothing_serious_is_wrong_for_who_cannot_see_or_point(running, walk, the
         expect(page.locator("dialog")).to_be_visible()
         wrong["verdict"] = look()
         page.keyboard.press("Escape")
-        for view, ready in (("alerts", "li.alert"), ("sites", "article.site"), ("sources", ".view h2"), ("reports", ".export a")):
+        for view, ready in (
+            ("alerts", "li.alert"),
+            ("sites", "article.site"),
+            ("sources", ".view h2"),
+            ("reports", ".export a"),
+        ):
             page.evaluate(f"() => {{ location.hash = '#{view}'; }}")
             expect(page.locator(ready).first).to_be_visible()
             wrong[view] = look()

@@ -572,4 +572,24 @@ export const CATALOGUE = {
   "queue.none_released.do": ["The mission releases a finding when two of its officers have agreed on the words. Until then its silence says nothing.", "Місія передає висновок, коли двоє її офіцерів узгодили слова. До того її мовчання нічого не означає."],
 
   "finding.not_released": ["Not released", "Не передано"],
+
+  // places
+  "place.off": ["{km} km {wind} of {name}", "{km} км {wind} від {name}"],
+  "place.in": ["in {name}", "н. п. {name}"],
+  "place.wind.N": ["N", "Пн"],
+  "place.wind.NNE": ["NNE", "ПнПнСх"],
+  "place.wind.NE": ["NE", "ПнСх"],
+  "place.wind.ENE": ["ENE", "СхПнСх"],
+  "place.wind.E": ["E", "Сх"],
+  "place.wind.ESE": ["ESE", "СхПдСх"],
+  "place.wind.SE": ["SE", "ПдСх"],
+  "place.wind.SSE": ["SSE", "ПдПдСх"],
+  "place.wind.S": ["S", "Пд"],
+  "place.wind.SSW": ["SSW", "ПдПдЗх"],
+  "place.wind.SW": ["SW", "ПдЗх"],
+  "place.wind.WSW": ["WSW", "ЗхПдЗх"],
+  "place.wind.W": ["W", "Зх"],
+  "place.wind.WNW": ["WNW", "ЗхПнЗх"],
+  "place.wind.NW": ["NW", "ПнЗх"],
+  "place.wind.NNW": ["NNW", "ПнПнЗх"],
 };

@@ -96,6 +96,13 @@ const format = (key, make) => formats.get(key) ?? formats.set(key, make()).get(k
 const numbers = (least, most) =>
   format(`${language} ${least} ${most}`, () => new Intl.NumberFormat(language, { minimumFractionDigits: least, maximumFractionDigits: most }));
 
+/** A place as the service says it in English, "4 km ENE of Yevsuh", in the reader's words; the name stays. */
+export function place(said) {
+  const [, km, wind, name] = /^(\d+) km ([NESW]{1,3}) of (.+)$/.exec(said ?? "") ?? [];
+  if (name) return t("place.off", { km: Number(km), wind: t(`place.wind.${wind}`), name });
+  return said?.startsWith("in ") ? t("place.in", { name: said.slice(3) }) : (said ?? "");
+}
+
 /** A number with at most `digits` decimals; an em dash for null. */
 export function number(value, digits = 0) {
   if (value === null || value === undefined || Number.isNaN(value)) return "—";

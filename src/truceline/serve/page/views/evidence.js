@@ -2,7 +2,7 @@
 // as every reading of it is logged.
 
 import { el, fill } from "../dom.js";
-import { between, number, share, t, term, when } from "../text.js";
+import { between, number, place, share, t, term, when } from "../text.js";
 import { english, facts, failed, loading, time } from "./parts.js";
 
 /**
@@ -54,7 +54,7 @@ function incident(row, events) {
   return folded(
     true,
     "incident",
-    [t("evidence.incident"), ": ", term(row.what), ", ", english(row.place ?? "")],
+    [t("evidence.incident"), ": ", term(row.what), ", ", place(row.place)],
     facts(
       [t("evidence.when"), between(row.first_at, row.last_at)],
       [t("evidence.where"), spread(row)],

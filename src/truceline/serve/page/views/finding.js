@@ -1,7 +1,7 @@
 // A finding's page: its sentence, why it is as probable as it is, the clause, the evidence, and what to do about it.
 
 import { el, fill } from "../dom.js";
-import { between, duration, number, share, t, term, when } from "../text.js";
+import { between, duration, number, place, share, t, term, when } from "../text.js";
 import { buttons, doings, history, KEYS, outgoing } from "./casework.js";
 import { chain } from "./evidence.js";
 import { attribution, chart, clock } from "./factors.js";
@@ -158,7 +158,7 @@ export function mount(element, state, api) {
       facts(
         [t("finding.when"), between(told.first_breach_from ?? about.first_at, told.first_breach_until ?? about.last_at)],
         [t("finding.what"), about.what && term(about.what)],
-        [t("finding.where"), about.place && english(about.place)],
+        [t("finding.where"), about.place && place(about.place)],
         [t("finding.within"), about.major_m && t("evidence.within_m", { major: Math.round(about.major_m), minor: Math.round(about.minor_m ?? about.major_m) })],
       ),
       el(

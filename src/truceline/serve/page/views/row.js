@@ -1,7 +1,7 @@
 // One row of the queue: what, where, when, how grave, how probable, whose turn.
 
 import { el } from "../dom.js";
-import { between, duration, share, t, term } from "../text.js";
+import { between, duration, place, share, t, term } from "../text.js";
 import { party, probability, severity } from "./parts.js";
 import { NO_CASE } from "./urgency.js";
 
@@ -28,7 +28,7 @@ export function line(row, { values, href, chosen, choose, now }) {
   const readings = Object.entries(row.readings);
   const differ = new Set(readings.map(([, one]) => share(one.p))).size > 1;
   const waited = row.from ? (now - Date.parse(row.from)) / 1000 : null;
-  const title = `${happened(row)}${row.place ? `, ${row.place}` : ""}`;
+  const title = `${happened(row)}${row.place ? `, ${place(row.place)}` : ""}`;
   const link = el(
     "a",
     { href, class: "open", data: { key: row.key } },
