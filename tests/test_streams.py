@@ -140,8 +140,8 @@ class Serving:
             alerts,  # type: ignore[arg-type]
         )
         config = uvicorn.Config(
-            application(self.service, Limits(streams=10_000)), log_level="error", lifespan="off",
-            timeout_graceful_shutdown=1,
+            application(self.service, Limits(streams=10_000, requests_per_s=1e6, burst=1e6)), log_level="error",
+            lifespan="off", timeout_graceful_shutdown=1, ws_per_message_deflate=False,
         )  # fmt: skip
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run)
