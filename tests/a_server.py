@@ -52,9 +52,11 @@ def main() -> None:
     service = shown(folder if folder.exists() else a_mission(folder), tables(**rows()))  # type: ignore[arg-type]
     service.principal_of = lambda _: reader
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(application(service, Limits(requests_per_s=1e6, burst=1e6)), log_level="error")
-    )
+    sys.stdout.write(f"{listening.getsockname()[1]}\n")
+    sys.stdout.flush()
+    app = application(service, Limits(requests_per_s=1e6, burst=1e6))
+    # clients keep connections open; nobody waits for these at the end
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
 
     def until_input_ends() -> None:
         sys.stdin.read()
