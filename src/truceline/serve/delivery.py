@@ -15,8 +15,8 @@ from truceline.feeds.framing import Framing
 from truceline.mission import Source
 from truceline.serve.service import Gate, Receipt
 
-#: What goes to the gate at once.
-MOST_BYTES, MOST_RECORDS = 1 << 18, 4096
+#: What goes to the gate at once: less than a source has in its turn there.
+MOST_BYTES, MOST_RECORDS = 1 << 17, 4096
 #: Between tries when the disk refuses: it does not get better by asking.
 STORE_PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 
