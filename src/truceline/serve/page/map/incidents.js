@@ -65,6 +65,7 @@ export function incidentLayers(c) {
       id: "incident-count",
       type: "symbol",
       source: "incidents",
+      minzoom: 6.5,
       filter: [">", ["get", "n"], 4],
       layout: { "text-field": ["to-string", ["get", "n"]], "text-font": ["Inter Variable"], "text-size": 10.5 },
       paint: { "text-color": c.ring, "text-halo-color": c.halo, "text-halo-width": 1.2 },

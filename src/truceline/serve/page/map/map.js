@@ -18,6 +18,8 @@ import { path, trailLayers } from "./trail.js";
 
 // A frame's worth: what follows the map's movement is redone no more often.
 const SETTLE_MS = 120;
+// Symbols find their places anew no more often; the dots under them move with every message.
+const SYMBOLS_MS = 1900;
 const EMPTY = collection([]);
 const SOURCES = ["zones", "line", "rings", "sites", "silent", "trail", "ellipses", "event-points", "symbols"];
 
@@ -91,7 +93,7 @@ export function picture(element, state, api, packed) {
       map.addSource(name, { type: "geojson", data, tolerance: 0.5, maxzoom: 10, buffer: 32 });
     images(c);
     for (const layer of layersOf(c)) map.addLayer(layer);
-    map.addLayer(dots, "places");
+    map.addLayer(dots, "ellipse-fill"); // under the incidents: what happened before what moves
     state.on("picture", follow);
     state.on(["selected", "picture"], select);
     state.on(["sources", "mode", "at", "picture"], quiet);
@@ -185,7 +187,9 @@ export function picture(element, state, api, packed) {
     }, SETTLE_MS);
   }
 
+  let symbolsAt = 0;
   function symbols() {
+    symbolsAt = performance.now();
     const near = map.getZoom() >= SYMBOLS_FROM && !dots.hidden;
     const shown = near ? inView(api.tracks, box()) : EMPTY;
     if (near) draw(map, shown.features, () => source("symbols").setData(shown));
@@ -195,7 +199,7 @@ export function picture(element, state, api, packed) {
   function moved() {
     dots.update();
     map.triggerRepaint();
-    if (map.getZoom() >= SYMBOLS_FROM) symbols();
+    if (map.getZoom() >= SYMBOLS_FROM && performance.now() - symbolsAt > SYMBOLS_MS) symbols();
   }
 
   let chosen = "";

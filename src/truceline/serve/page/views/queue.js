@@ -16,6 +16,7 @@ export const title = "queue.title";
 
 /** Rows at once: what a tablet scrolls without effort; the rest is a page away. */
 const PAGE = 50;
+const GATHER_MS = 300;
 // Where somebody was, for when they come back from a finding.
 const kept = { page: 0, chosen: new Set(), key: "", filters: "" };
 
@@ -24,9 +25,11 @@ export function mount(element, state, api) {
   let all = [];
   let shown = [];
   let trouble = null;
+  let gather = 0;
   const session = state.get().session;
   const triage = may(session, "triage");
   const me = known(session) ? session.name : null;
+  const drawn = new Map();
   const form = filterForm(state, () => bounds(state.get().map, document.getElementById("map")));
   const list = el("ol", { class: "rows", data: { arrows: "" } });
   const count = el("span", { class: "count", "aria-live": "polite" });
@@ -54,33 +57,66 @@ export function mount(element, state, api) {
     show();
   }
 
+  /** The picture changes once a second or more; 5,000 rows take some 20 ms: a few times a second are enough. */
+  function soon() {
+    gather ||= window.setTimeout(() => ((gather = 0), work()), GATHER_MS);
+  }
+
   function show() {
     const values = state.get();
     fill(above, connection(values), scope(session));
     const waiting = shown.filter((row) => turn(row) === 0).length;
-    fill(count, t("queue.count", { n: shown.length }), session?.label === "mission" ? `, ${t("queue.waiting", { n: waiting })}` : "");
+    fill(
+      count,
+      t("queue.count", { n: shown.length }),
+      session?.label === "mission" ? `, ${t("queue.waiting", { n: waiting })}` : "",
+    );
     const last = Math.max(0, Math.ceil(shown.length / PAGE) - 1);
     kept.page = Math.min(kept.page, last);
     const held = list.contains(document.activeElement) ? document.activeElement?.closest("li") : null;
     const within = held && document.activeElement?.matches("input") ? "input" : "a";
     const now = (values.picture.at ?? new Date()).getTime();
     const part = shown.slice(kept.page * PAGE, (kept.page + 1) * PAGE);
-    fill(list, part.map((row) => line(row, { values, href: href(row), chosen: kept.chosen.has(row.key), choose: triage ? choose : null, now })));
+    const items = part.map((row) =>
+      item(row, { values, href: href(row), chosen: kept.chosen.has(row.key), choose: triage ? choose : null, now }),
+    );
+    if (items.length !== list.children.length || items.some((one, i) => one !== list.children[i])) fill(list, items);
     list.start = kept.page * PAGE + 1;
-    if (held) list.querySelector(`[data-key="${CSS.escape(kept.key)}"]`)?.closest("li").querySelector(within)?.focus();
+    if (held)
+      list
+        .querySelector(`[data-key="${CSS.escape(kept.key)}"]`)
+        ?.closest("li")
+        .querySelector(within)
+        ?.focus();
     if (!part.length) fill(list, el("li", { class: "none" }, nothing(values)));
     fill(pages, last > 0 && pager(last));
     showBulk();
   }
 
-  function nothing(values) {
-    if (trouble) return failed(trouble, fetchCases, session);
-    if (values.picture.revision === null) return values.connection === "offline" ? empty(t("state.unreachable")) : loading();
-    if (all.length) return empty(t("queue.none_match"), t("queue.none_match.do"));
-    return session?.label === "mission" ? empty(t("queue.none"), t("queue.none.do")) : empty(t("queue.none_released"), t("queue.none_released.do"));
+  /** A row's element: the one there is, when it would say the same. A picture changes each second, its list seldom. */
+  function item(row, how) {
+    const said = JSON.stringify([row, how.href, how.chosen, Math.floor(how.now / 60_000)]);
+    const made = drawn.get(row.key);
+    if (made?.said === said) return made.element;
+    if (drawn.size > 4 * PAGE) drawn.clear();
+    const element = line(row, how);
+    drawn.set(row.key, { said, element });
+    return element;
   }
 
-  const href = (row) => `#${name}/finding/${row.id}${location.hash.includes("?") ? `?${location.hash.split("?")[1]}` : ""}`;
+  function nothing(values) {
+    if (trouble) return failed(trouble, fetchCases, session);
+    if (values.picture.revision === null)
+      return values.connection === "offline" ? empty(t("state.unreachable")) : loading();
+    if (all.length) return empty(t("queue.none_match"), t("queue.none_match.do"));
+    if (!known(session)) return empty(t("queue.none_public"), session?.hint || t("queue.none_public.do"));
+    return session?.label === "mission"
+      ? empty(t("queue.none"), t("queue.none.do"))
+      : empty(t("queue.none_released"), t("queue.none_released.do"));
+  }
+
+  const href = (row) =>
+    `#${name}/finding/${row.id}${location.hash.includes("?") ? `?${location.hash.split("?")[1]}` : ""}`;
 
   function pager(last) {
     const go = (page) => () => {
@@ -91,7 +127,11 @@ export function mount(element, state, api) {
     return [
       el("button", { type: "button", disabled: kept.page === 0, on: { click: go(kept.page - 1) } }, t("queue.before")),
       el("span", {}, t("queue.page", { page: kept.page + 1, of: last + 1 })),
-      el("button", { type: "button", disabled: kept.page === last, on: { click: go(kept.page + 1) } }, t("queue.after")),
+      el(
+        "button",
+        { type: "button", disabled: kept.page === last, on: { click: go(kept.page + 1) } },
+        t("queue.after"),
+      ),
     ];
   }
 
@@ -99,7 +139,10 @@ export function mount(element, state, api) {
     if (on) kept.chosen.add(row.key);
     else kept.chosen.delete(row.key);
     kept.key = row.key;
-    list.querySelector(`[data-key="${CSS.escape(row.key)}"]`)?.closest("li").classList.toggle("chosen", on);
+    list
+      .querySelector(`[data-key="${CSS.escape(row.key)}"]`)
+      ?.closest("li")
+      .classList.toggle("chosen", on);
     showBulk();
   }
 
@@ -107,14 +150,19 @@ export function mount(element, state, api) {
     const rows = chosenRows();
     bulk.hidden = !rows.length;
     if (!rows.length) return void fill(bulk);
-    const button = (text, what, fields) => el("button", { type: "button", on: { click: () => doAll(rows, what, fields) } }, text);
+    const button = (text, what, fields) =>
+      el("button", { type: "button", on: { click: () => doAll(rows, what, fields) } }, text);
     fill(
       bulk,
       el("span", {}, t("bulk.chosen", { n: rows.length })),
       button(t("action.triage"), "triage"),
       button(t("action.assign_me"), "assign", { assignee: me }),
       button(t("action.investigate"), "investigate"),
-      el("button", { type: "button", class: "quiet", on: { click: () => (kept.chosen.clear(), show()) } }, t("bulk.clear")),
+      el(
+        "button",
+        { type: "button", class: "quiet", on: { click: () => (kept.chosen.clear(), show()) } },
+        t("bulk.clear"),
+      ),
     );
   }
 
@@ -125,12 +173,26 @@ export function mount(element, state, api) {
     const ids = rows.map((row) => row.case?.id ?? row.id);
     try {
       const { done, refused } = await actOnAll(api, ids, what, fields);
-      say([t("bulk.done", { n: done }), refused.length ? t("bulk.refused", { n: refused.length, why: refused[0] }) : ""].join(" "), refused.length > 0);
-      fill(above, connection(state.get()), refused.length > 0 && el("p", { class: "state", role: "alert" }, t("bulk.refused", { n: refused.length, why: refused[0] })));
+      say(
+        [
+          t("bulk.done", { n: done }),
+          refused.length ? t("bulk.refused", { n: refused.length, why: refused[0] }) : "",
+        ].join(" "),
+        refused.length > 0,
+      );
+      fill(
+        above,
+        connection(state.get()),
+        refused.length > 0 &&
+          el("p", { class: "state", role: "alert" }, t("bulk.refused", { n: refused.length, why: refused[0] })),
+      );
       kept.chosen.clear();
       await fetchCases();
     } catch (error) {
-      fill(above, failed(error, () => doAll(rows, what, fields), session));
+      fill(
+        above,
+        failed(error, () => doAll(rows, what, fields), session),
+      );
     }
   }
 
@@ -164,7 +226,8 @@ export function mount(element, state, api) {
 
   const current = () => shown.find((row) => row.key === kept.key);
   const onCurrent = (doing) => () => void (current() && doing(current()));
-  const act = (what, fields) => (triage ? onCurrent((row) => doAll(kept.chosen.size ? chosenRows() : [row], what, fields)) : () => {});
+  const act = (what, fields) =>
+    triage ? onCurrent((row) => doAll(kept.chosen.size ? chosenRows() : [row], what, fields)) : () => {};
   list.addEventListener("focusin", (event) => {
     const link = event.target.closest("li")?.querySelector("a.open");
     if (link) kept.key = link.dataset.key;
@@ -178,7 +241,9 @@ export function mount(element, state, api) {
       v: onCurrent((row) => may(session, "verify") && (sessionStorage.setItem("truceline.then", "verdict"), (location.hash = href(row)))),
       "/": () => form.words.focus(),
     }), // prettier-ignore
-    state.on(["picture", "filters", "mission", "connection"], work),
+    state.on("picture", soon),
+    state.on(["filters", "mission", "connection"], work),
+    () => clearTimeout(gather),
     api.on?.("case", fetchCases) ?? (() => {}),
   ];
   work();
