@@ -592,4 +592,7 @@ export const CATALOGUE = {
   "place.wind.WNW": ["WNW", "ЗхПнЗх"],
   "place.wind.NW": ["NW", "ПнЗх"],
   "place.wind.NNW": ["NNW", "ПнПнЗх"],
+
+  "queue.none_public": ["Nothing is public here.", "Оприлюдненого тут немає."],
+  "queue.none_public.do": ["Sign in to see what is yours to see.", "Увійдіть, щоб бачити те, що вам дозволено."],
 };

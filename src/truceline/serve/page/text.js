@@ -94,7 +94,10 @@ export function term(what, family = "what") {
 const formats = new Map();
 const format = (key, make) => formats.get(key) ?? formats.set(key, make()).get(key);
 const numbers = (least, most) =>
-  format(`${language} ${least} ${most}`, () => new Intl.NumberFormat(language, { minimumFractionDigits: least, maximumFractionDigits: most }));
+  format(
+    `${language} ${least} ${most}`,
+    () => new Intl.NumberFormat(language, { minimumFractionDigits: least, maximumFractionDigits: most }),
+  );
 
 /** A place as the service says it in English, "4 km ENE of Yevsuh", in the reader's words; the name stays. */
 export function place(said) {

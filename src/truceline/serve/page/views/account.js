@@ -15,9 +15,17 @@ export function mount(element, state, api) {
           "button",
           { type: "button", "aria-haspopup": "dialog", on: { click: () => me(state, api) } },
           session.name,
-          el("span", { class: "role" }, `, ${session.party ? t("session.for_party", { party: party(session.party, mission) }) : t(`role.${session.role}`)}`),
+          el(
+            "span",
+            { class: "role" },
+            `, ${session.party ? t("session.for_party", { party: party(session.party, mission) }) : t(`role.${session.role}`)}`,
+          ),
         )
-      : el("button", { type: "button", class: "main", "aria-haspopup": "dialog", on: { click: () => signIn(api) } }, t("session.enter"));
+      : el(
+          "button",
+          { type: "button", class: "main", "aria-haspopup": "dialog", on: { click: () => signIn(api, session?.hint) } },
+          t("session.enter"),
+        );
     fill(element, button);
   };
   const stops = [state.on(["session", "mission"], show), onLanguage(show)];
@@ -33,13 +41,30 @@ function dialog(title, ...inside) {
   return made;
 }
 
-const close = () => el("button", { type: "button", class: "quiet", on: { click: (event) => event.target.closest("dialog").close() } }, t("common.close"));
+const close = () =>
+  el(
+    "button",
+    { type: "button", class: "quiet", on: { click: (event) => event.target.closest("dialog").close() } },
+    t("common.close"),
+  );
 
-/** The sign-in, over whatever is shown. */
-export function signIn(api) {
+/** The sign-in, over whatever is shown; `hint` is what the service says where nobody has an account yet. */
+export function signIn(api, hint = null) {
   const trouble = el("p", { class: "state error", role: "alert", hidden: true });
-  const name = el("input", { name: "name", autocomplete: "username", required: true, autofocus: true, autocapitalize: "none", spellcheck: "false" });
-  const password = el("input", { name: "password", type: "password", autocomplete: "current-password", required: true });
+  const name = el("input", {
+    name: "name",
+    autocomplete: "username",
+    required: true,
+    autofocus: true,
+    autocapitalize: "none",
+    spellcheck: "false",
+  });
+  const password = el("input", {
+    name: "password",
+    type: "password",
+    autocomplete: "current-password",
+    required: true,
+  });
   const go = el("button", { type: "submit", class: "primary" }, t("session.enter"));
   const form = el(
     "form",
@@ -51,8 +76,16 @@ export function signIn(api) {
   );
   const made = dialog(
     t("session.title"),
+    hint && el("p", { class: "state", lang: "en" }, hint),
     form,
-    el("details", { class: "soft" }, el("summary", {}, t("session.none")), el("p", {}, t("session.none.do")), el("pre", { tabindex: "0" }, "truceline account add . olena --role \"duty officer\""), el("p", {}, t("session.none.role"))),
+    el(
+      "details",
+      { class: "soft" },
+      el("summary", {}, t("session.none")),
+      el("p", {}, t("session.none.do")),
+      el("pre", { tabindex: "0" }, 'truceline account add . olena --role "duty officer"'),
+      el("p", {}, t("session.none.role")),
+    ),
   );
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -64,7 +97,10 @@ export function signIn(api) {
       say(t("session.welcome", { name: name.value.trim() }));
     } catch (error) {
       trouble.hidden = false;
-      fill(trouble, error.status === 401 ? t("session.wrong") : error.status === 429 ? t("session.slow") : error.message);
+      fill(
+        trouble,
+        error.status === 401 ? t("session.wrong") : error.status === 429 ? t("session.slow") : error.message,
+      );
       password.value = "";
       password.focus();
     }
@@ -96,6 +132,11 @@ function me(state, api) {
       ].filter(Boolean).map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value))), // prettier-ignore
     ),
     session.label !== "mission" && el("p", { class: "scope" }, t(`seen.${session.label}`)),
-    el("div", { class: "buttons" }, el("button", { type: "button", on: { click: leave } }, t("session.leave")), close()),
+    el(
+      "div",
+      { class: "buttons" },
+      el("button", { type: "button", on: { click: leave } }, t("session.leave")),
+      close(),
+    ),
   );
 }

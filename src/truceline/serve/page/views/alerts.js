@@ -34,23 +34,42 @@ export function card(alert, { href, acknowledge }) {
   const state = stateOf(alert);
   return el(
     "li",
-    { class: `alert ${state} ${alert.severity ?? "notice"} ${open(alert) ? "open" : "seen"}`, data: { alert: alert.alert_id } },
+    {
+      class: `alert ${state} ${alert.severity ?? "notice"} ${open(alert) ? "open" : "seen"}`,
+      data: { alert: alert.alert_id },
+    },
     el(
       "p",
       { class: "first" },
-      alert.what === "silence" ? el("span", { class: "severity silence" }, t("alerts.silence")) : severity(alert.severity ?? "minor"),
+      alert.what === "silence"
+        ? el("span", { class: "severity silence" }, t("alerts.silence"))
+        : severity(alert.severity ?? "minor"),
       el("b", { class: "state-word" }, t(`alerts.${state}`)),
       alert.p_breach !== null && alert.p_breach !== undefined && probability(alert.p_breach),
       el("span", { class: "when" }, time(alert.at ?? alert.raised_at)),
     ),
     english(alert.sentence, "p", { class: state === "withdrawn" ? "sentence withdrawn" : "sentence" }),
-    alert.reason && el("p", { class: "soft" }, t(`alerts.why.${state === "withdrawn" ? "withdrawn" : "changed"}`), " ", english(alert.reason)),
+    alert.reason &&
+      el(
+        "p",
+        { class: "soft" },
+        t(`alerts.why.${state === "withdrawn" ? "withdrawn" : "changed"}`),
+        " ",
+        english(alert.reason),
+      ),
     el(
       "p",
       { class: "buttons" },
       href && el("a", { href, class: "button" }, t("alerts.open")),
-      open(alert) && acknowledge && el("button", { type: "button", on: { click: () => acknowledge(alert) } }, t("alerts.acknowledge")),
-      !open(alert) && el("span", { class: "soft" }, t("alerts.acknowledged_by", { name: alert.acknowledged_by, at: when(alert.acknowledged_at) })),
+      open(alert) &&
+        acknowledge &&
+        el("button", { type: "button", on: { click: () => acknowledge(alert) } }, t("alerts.acknowledge")),
+      !open(alert) &&
+        el(
+          "span",
+          { class: "soft" },
+          t("alerts.acknowledged_by", { name: alert.acknowledged_by, at: when(alert.acknowledged_at) }),
+        ),
       el("span", { class: "soft" }, t("alerts.raised_at", { at: when(alert.raised_at) })),
     ),
   );
@@ -58,7 +77,11 @@ export function card(alert, { href, acknowledge }) {
 
 /** Where an alert leads: its finding, its source, or nowhere. */
 export const href = (alert) =>
-  alert.finding_id ? `#alerts/finding/${alert.finding_id}` : alert.source ? `#sources/source/${encodeURIComponent(alert.source)}` : null;
+  alert.finding_id
+    ? `#alerts/finding/${alert.finding_id}`
+    : alert.source
+      ? `#sources/source/${encodeURIComponent(alert.source)}`
+      : null;
 
 /** Acknowledge, with the words a person may add; gives what went wrong, or null. */
 export async function acknowledge(api, alert, text = "") {
@@ -73,14 +96,24 @@ export function mount(element, state, api) {
   const list = el("ol", { class: "alerts", data: { arrows: "" } });
   const count = el("span", { class: "count" });
   const withdrawn = el("input", { type: "checkbox", name: "seen", on: { change: () => show() } });
-  fill(element, heading(t("alerts.title"), count), el("p", { class: "soft" }, t("alerts.what")), el("label", { class: "here" }, withdrawn, t("alerts.show_seen")), above, list);
+  fill(
+    element,
+    heading(t("alerts.title"), count),
+    el("p", { class: "soft" }, t("alerts.what")),
+    el("label", { class: "here" }, withdrawn, t("alerts.show_seen")),
+    above,
+    list,
+  );
 
   const take = async (alert) => {
     try {
       await acknowledge(api, alert);
       list.querySelector("li.open button, li a")?.focus();
     } catch (error) {
-      fill(above, failed(error, () => take(alert), session));
+      fill(
+        above,
+        failed(error, () => take(alert), session),
+      );
     }
   };
 
@@ -90,12 +123,29 @@ export function mount(element, state, api) {
     const all = ordered(values.alerts);
     const shown = withdrawn.checked ? all : all.filter(open);
     const opened = all.filter(open);
-    const longest = opened.length ? Math.max(...opened.map((one) => (values.picture.at ?? new Date()).getTime() - Date.parse(one.raised_at))) : 0;
-    fill(count, t("alerts.count", { n: opened.length }), longest > 60_000 ? `, ${t("alerts.longest", { time: duration(longest / 1000) })}` : "");
+    const longest = opened.length
+      ? Math.max(...opened.map((one) => (values.picture.at ?? new Date()).getTime() - Date.parse(one.raised_at)))
+      : 0;
+    fill(
+      count,
+      t("alerts.count", { n: opened.length }),
+      longest > 60_000 ? `, ${t("alerts.longest", { time: duration(longest / 1000) })}` : "",
+    );
     const held = list.contains(document.activeElement) ? document.activeElement?.closest("li")?.dataset.alert : null;
-    fill(list, shown.map((one) => card(one, { href: href(one), acknowledge: may(session, "acknowledge") ? take : null })));
+    fill(
+      list,
+      shown.map((one) => card(one, { href: href(one), acknowledge: may(session, "acknowledge") ? take : null })),
+    );
     if (held) list.querySelector(`[data-alert="${held}"] a, [data-alert="${held}"] button`)?.focus();
-    if (!shown.length) fill(list, el("li", { class: "none" }, values.connection === "connecting" ? loading() : empty(t("alerts.none"), t("alerts.none.do"))));
+    if (!shown.length)
+      fill(
+        list,
+        el(
+          "li",
+          { class: "none" },
+          values.connection === "connecting" ? loading() : empty(t("alerts.none"), t("alerts.none.do")),
+        ),
+      );
   }
 
   const move = (by) => {
@@ -104,7 +154,13 @@ export function mount(element, state, api) {
     all[Math.max(0, Math.min(all.length - 1, at < 0 ? 0 : at + by))]?.querySelector("a, button")?.focus();
   };
   const stops = [
-    keys({ j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), q: () => document.activeElement?.closest("li.alert")?.querySelector("button")?.click() }),
+    keys({
+      j: () => move(1),
+      k: () => move(-1),
+      ArrowDown: () => move(1),
+      ArrowUp: () => move(-1),
+      q: () => document.activeElement?.closest("li.alert")?.querySelector("button")?.click(),
+    }),
     state.on(["alerts", "connection"], show),
   ];
   show();

@@ -14,7 +14,14 @@ export function ask({ title, send, go, fields = [], also }) {
   return new Promise((resolve) => {
     const trouble = el("p", { class: "state error", role: "alert", hidden: true });
     const buttons = el("div", { class: "buttons" });
-    const form = el("form", { method: "dialog", novalidate: true }, el("h2", { id: "asked" }, title), fields, trouble, buttons);
+    const form = el(
+      "form",
+      { method: "dialog", novalidate: true },
+      el("h2", { id: "asked" }, title),
+      fields,
+      trouble,
+      buttons,
+    );
     const dialog = el("dialog", { class: "ask", "aria-labelledby": "asked" }, form);
     let sent = false;
     const answer = async (how) => {
@@ -63,5 +70,12 @@ export const oneOf = (name, label, pairs) =>
     "fieldset",
     {},
     el("legend", {}, label),
-    pairs.map(([value, text, note]) => el("label", { class: "choice" }, el("input", { type: "radio", name, value, required: true }), el("span", {}, text, note && el("small", {}, note)))),
+    pairs.map(([value, text, note]) =>
+      el(
+        "label",
+        { class: "choice" },
+        el("input", { type: "radio", name, value, required: true }),
+        el("span", {}, text, note && el("small", {}, note)),
+      ),
+    ),
   );

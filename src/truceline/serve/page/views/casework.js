@@ -22,8 +22,14 @@ const LARGEST_BYTES = 25_000_000; // the service's bound; it says so itself wher
  */
 export function doings({ caseId, allowed, told, session, api, after }) {
   const done = (promise) => promise.then((sent) => void (sent !== false && after()));
-  const send = (what, more = {}) => (values) => act(api, caseId, what, { ...values, ...more });
-  const inWords = (what, label) => () => done(ask({ title: t(`action.${what}`), go: t(`action.${what}`), fields: [words("text", label)], send: send(what) }));
+  const send =
+    (what, more = {}) =>
+    (values) =>
+      act(api, caseId, what, { ...values, ...more });
+  const inWords = (what, label) => () =>
+    done(
+      ask({ title: t(`action.${what}`), go: t(`action.${what}`), fields: [words("text", label)], send: send(what) }),
+    );
   const pending = told.case?.pending_release ?? null;
   const out = told.case?.release?.in_force ? told.case.release : null;
   const all = {
@@ -36,7 +42,11 @@ export function doings({ caseId, allowed, told, session, api, after }) {
           title: t("action.verdict"),
           go: t("verdict.sign"),
           fields: [
-            oneOf("verdict", t("verdict.which"), VERDICTS.map((one) => [one, t(`case.${one}`), t(`verdict.${one}`)])),
+            oneOf(
+              "verdict",
+              t("verdict.which"),
+              VERDICTS.map((one) => [one, t(`case.${one}`), t(`verdict.${one}`)]),
+            ),
             words("reason", t("verdict.reason")),
             el("p", { class: "soft" }, t("verdict.signed", { name: session.name })),
           ],
@@ -52,17 +62,35 @@ export function doings({ caseId, allowed, told, session, api, after }) {
     dispute: inWords("dispute", t("dispute.words")),
     request_release: () => done(requestRelease(told, send)),
     approve_release: pending && (() => done(answerRelease(pending, session, send))),
-    withdraw_release: (out ?? pending) && (() => done(ask({ title: t("action.withdraw_release"), go: t("action.withdraw_release"), fields: [outgoing(out ?? pending), words("text", t("release.why"))], send: send("withdraw_release", { about: (out ?? pending).action_id }) }))),
+    withdraw_release:
+      (out ?? pending) &&
+      (() =>
+        done(
+          ask({
+            title: t("action.withdraw_release"),
+            go: t("action.withdraw_release"),
+            fields: [outgoing(out ?? pending), words("text", t("release.why"))],
+            send: send("withdraw_release", { about: (out ?? pending).action_id }),
+          }),
+        )),
     attach: () => done(attach(api, caseId)),
   };
-  return Object.fromEntries(Object.keys(KEYS).filter((what) => allowed.includes(what) && all[what]).map((what) => [what, all[what]]));
+  return Object.fromEntries(
+    Object.keys(KEYS)
+      .filter((what) => allowed.includes(what) && all[what])
+      .map((what) => [what, all[what]]),
+  );
 }
 
 function requestRelease(told, send) {
   const text = words("text", t("release.text"), { rows: 6, value: told.sentence ?? "" });
   const shown = el("blockquote", { class: "outgoing", lang: "en" }, text.querySelector("textarea").value);
   text.addEventListener("input", (event) => (shown.textContent = event.target.value));
-  const to = oneOf("label", t("release.to"), LABELS.map((one) => [one, t(`release.to.${one}`), t(`release.to.${one}.note`)]));
+  const to = oneOf(
+    "label",
+    t("release.to"),
+    LABELS.map((one) => [one, t(`release.to.${one}`), t(`release.to.${one}.note`)]),
+  );
   const fields = [text, to, el("p", {}, t("release.exact")), shown, el("p", { class: "soft" }, t("release.two"))];
   return ask({ title: t("action.request_release"), go: t("release.ask"), fields, send: send("request_release") });
 }
@@ -81,7 +109,11 @@ function answerRelease(pending, session, send) {
 
 /** The words that go out and to whom, exactly. */
 export const outgoing = (release) => [
-  el("p", {}, t("release.goes", { to: t(`release.to.${release.label}`), by: release.requested_by ?? release.by ?? "—" })),
+  el(
+    "p",
+    {},
+    t("release.goes", { to: t(`release.to.${release.label}`), by: release.requested_by ?? release.by ?? "—" }),
+  ),
   english(release.text, "blockquote", { class: "outgoing" }),
 ];
 
@@ -92,7 +124,9 @@ function attach(api, caseId) {
   const send = () => {
     const chosen = file.files[0];
     const query = new URLSearchParams({ name: chosen.name, action_id: freshId() });
-    return api.put(`/api/cases/${caseId}/attachments?${query}`, chosen, { "content-type": chosen.type || "application/octet-stream" });
+    return api.put(`/api/cases/${caseId}/attachments?${query}`, chosen, {
+      "content-type": chosen.type || "application/octet-stream",
+    });
   };
   return ask({ title: t("action.attach"), go: t("attach.send"), fields: [label, note], send });
 }
@@ -103,7 +137,12 @@ export const buttons = (doing, run) =>
     "div",
     { class: "actions", role: "group", "aria-label": t("actions.title") },
     Object.entries(doing).map(([what, go]) =>
-      el("button", { type: "button", data: { action: what }, "aria-keyshortcuts": KEYS[what], on: { click: () => run(go) } }, t(what === "assign" ? "action.assign_me" : `action.${what}`), el("kbd", { "aria-hidden": "true" }, KEYS[what])),
+      el(
+        "button",
+        { type: "button", data: { action: what }, "aria-keyshortcuts": KEYS[what], on: { click: () => run(go) } },
+        t(what === "assign" ? "action.assign_me" : `action.${what}`),
+        el("kbd", { "aria-hidden": "true" }, KEYS[what]),
+      ),
     ),
   );
 
@@ -124,7 +163,12 @@ export function history(entries) {
       one.assignee && `: ${one.assignee}`,
       one.label && ` → ${t(`label.short.${one.label}`)}`,
       (one.text ?? one.reason) && el("blockquote", {}, one.text ?? one.reason),
-      one.attachment_sha256 && el("a", { href: `/api/attachments/${one.attachment_sha256}`, download: one.attachment_name ?? "" }, `${one.attachment_name ?? one.attachment_sha256} (${bytes(one.attachment_bytes)})`),
+      one.attachment_sha256 &&
+        el(
+          "a",
+          { href: `/api/attachments/${one.attachment_sha256}`, download: one.attachment_name ?? "" },
+          `${one.attachment_name ?? one.attachment_sha256} (${bytes(one.attachment_bytes)})`,
+        ),
       one.void && el("p", { class: "soft" }, t("history.void"), " ", english(one.void)),
     );
   };

@@ -41,14 +41,20 @@ function tree(told) {
   ];
 }
 
-const folded = (open, name, summary, ...inside) => el("details", { class: name, open }, el("summary", {}, summary), inside);
+const folded = (open, name, summary, ...inside) =>
+  el("details", { class: name, open }, el("summary", {}, summary), inside);
 
 const counted = (row) => {
   if (row.count === null || row.count === undefined) return null;
-  return row.count_max && row.count_max !== row.count ? `${number(row.count)}–${number(row.count_max)}` : number(row.count);
+  return row.count_max && row.count_max !== row.count
+    ? `${number(row.count)}–${number(row.count_max)}`
+    : number(row.count);
 };
 
-const spread = (row) => row.major_m !== null && row.major_m !== undefined && t("evidence.within_m", { major: Math.round(row.major_m), minor: Math.round(row.minor_m ?? row.major_m) });
+const spread = (row) =>
+  row.major_m !== null &&
+  row.major_m !== undefined &&
+  t("evidence.within_m", { major: Math.round(row.major_m), minor: Math.round(row.minor_m ?? row.major_m) });
 
 function incident(row, events) {
   return folded(
@@ -63,7 +69,10 @@ function incident(row, events) {
       [t("evidence.weapon"), row.weapon && english(row.weapon)],
       [t("evidence.killed"), row.killed],
       [t("evidence.injured"), row.injured],
-      [t("evidence.p_conflict"), row.p_conflict !== null && row.p_conflict !== undefined ? share(row.p_conflict) : null],
+      [
+        t("evidence.p_conflict"),
+        row.p_conflict !== null && row.p_conflict !== undefined ? share(row.p_conflict) : null,
+      ],
       [t("evidence.id"), code(row.incident_id)],
     ),
     events.map((one) => event(one)),
@@ -81,18 +90,35 @@ function event(row) {
       [t("evidence.frp"), row.frp_mw && `${number(row.frp_mw, 1)} MW`],
       [t("evidence.id"), code(row.event_id)],
     ),
-    row.conflict?.length ? el("ul", {}, row.conflict.map((line) => english(line, "li"))) : null,
+    row.conflict?.length
+      ? el(
+          "ul",
+          {},
+          row.conflict.map((line) => english(line, "li")),
+        )
+      : null,
     el("p", { class: "soft" }, t("evidence.observations", { n: behind.length })),
     behind.map((one) => observation(one)),
   );
 }
 
 function observation(row) {
-  const tie = row.log_ratio === null || row.log_ratio === undefined ? t("evidence.first") : t("evidence.tie", { times: times(row.log_ratio) });
+  const tie =
+    row.log_ratio === null || row.log_ratio === undefined
+      ? t("evidence.first")
+      : t("evidence.tie", { times: times(row.log_ratio) });
   return folded(
     false,
     "observation",
-    [t("evidence.observation"), ": ", el("b", {}, row.source), ", ", row.sensor ?? "", row.sensor ? ", " : "", time(row.at)],
+    [
+      t("evidence.observation"),
+      ": ",
+      el("b", {}, row.source),
+      ", ",
+      row.sensor ?? "",
+      row.sensor ? ", " : "",
+      time(row.at),
+    ],
     facts(
       [t("evidence.what"), term(row.what)],
       [t("evidence.fused"), tie],

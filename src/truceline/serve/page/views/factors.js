@@ -20,10 +20,18 @@ export function asks(name) {
  * @param {number | null} product
  */
 function bar(value, product) {
-  const part = (x, name) => el("svg:rect", { class: name, x: 0, y: 2, height: HIGH - 4, width: Math.max(0, Math.min(1, x ?? 0)) * WIDE });
+  const part = (x, name) =>
+    el("svg:rect", { class: name, x: 0, y: 2, height: HIGH - 4, width: Math.max(0, Math.min(1, x ?? 0)) * WIDE });
   return el(
     "svg:svg",
-    { viewBox: `0 0 ${WIDE} ${HIGH}`, width: WIDE, height: HIGH, preserveAspectRatio: "none", "aria-hidden": "true", class: "factor-bar" },
+    {
+      viewBox: `0 0 ${WIDE} ${HIGH}`,
+      width: WIDE,
+      height: HIGH,
+      preserveAspectRatio: "none",
+      "aria-hidden": "true",
+      class: "factor-bar",
+    },
     el("svg:rect", { class: "track", x: 0, y: 2, height: HIGH - 4, width: WIDE }),
     part(value, "value"),
     part(product, "product"),
@@ -45,7 +53,13 @@ export function chart(factors, p) {
     return el(
       "tr",
       {},
-      el("th", { scope: "row" }, asks(one.name), bar(one.value, unsaid ? null : product), el("small", {}, english(one.source ?? ""), " · ", t(`confidence.${one.confidence ?? "low"}`))),
+      el(
+        "th",
+        { scope: "row" },
+        asks(one.name),
+        bar(one.value, unsaid ? null : product),
+        el("small", {}, english(one.source ?? ""), " · ", t(`confidence.${one.confidence ?? "low"}`)),
+      ),
       el("td", { class: "n" }, one.value === 1 || one.value === 0 ? number(one.value, 2) : share(one.value)),
       el("td", { class: "n" }, unsaid ? "—" : share(product)),
     );
@@ -56,7 +70,15 @@ export function chart(factors, p) {
     "table",
     { class: "factors" },
     el("caption", {}, t("factors.caption", { n: rows.length, p: share(p) })),
-    el("thead", {}, el("tr", {}, head.map((key, n) => el("th", { scope: "col", class: n ? "n" : null }, t(key))))),
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        head.map((key, n) => el("th", { scope: "col", class: n ? "n" : null }, t(key))),
+      ),
+    ),
     el("tbody", {}, rows),
   );
 }
@@ -65,7 +87,12 @@ export function chart(factors, p) {
 export function attribution(likelihoods, party) {
   const told = Object.entries(likelihoods ?? {}).sort(([, a], [, b]) => b - a);
   if (!told.length || (told.length === 1 && told[0][0] === "undetermined")) return el("p", {}, t("attribution.none"));
-  return el("ul", { class: "attribution" }, told.map(([id, p]) => el("li", {}, `${party(id)}: ${share(p)}`)), el("li", { class: "soft" }, t("attribution.note")));
+  return el(
+    "ul",
+    { class: "attribution" },
+    told.map(([id, p]) => el("li", {}, `${party(id)}: ${share(p)}`)),
+    el("li", { class: "soft" }, t("attribution.note")),
+  );
 }
 
 /** The response clock: how long since the first breach, each step beside the time it usually takes. */
@@ -78,8 +105,22 @@ export function clock(told, duration) {
     return el(
       "tr",
       { class: `${step.reached_at ? "done" : ""} ${late ? "late" : ""} ${step.step === told.next ? "next" : ""}` },
-      el("th", { scope: "row" }, t(`clock.${step.step}`), el("span", { class: "bar", "aria-hidden": "true" }, el("i", { style: { width: `${Math.round(part * 100)}%` } }))),
-      el("td", { class: "n" }, t("clock.of", { elapsed: duration(step.elapsed_s), target: duration(step.target_s) }), el("small", {}, t(said))),
+      el(
+        "th",
+        { scope: "row" },
+        t(`clock.${step.step}`),
+        el(
+          "span",
+          { class: "bar", "aria-hidden": "true" },
+          el("i", { style: { width: `${Math.round(part * 100)}%` } }),
+        ),
+      ),
+      el(
+        "td",
+        { class: "n" },
+        t("clock.of", { elapsed: duration(step.elapsed_s), target: duration(step.target_s) }),
+        el("small", {}, t(said)),
+      ),
     );
   };
   const sources = [...new Set(told.steps.map((step) => step.source))];
@@ -87,10 +128,35 @@ export function clock(told, duration) {
     el(
       "table",
       { class: "clock" },
-      el("caption", {}, t("clock.caption", { elapsed: told.elapsed_s === null ? number(null) : duration(told.elapsed_s) })),
-      el("thead", { class: "unseen" }, el("tr", {}, ["clock.step", "clock.times"].map((key) => el("th", { scope: "col" }, t(key))))),
+      el(
+        "caption",
+        {},
+        t("clock.caption", { elapsed: told.elapsed_s === null ? number(null) : duration(told.elapsed_s) }),
+      ),
+      el(
+        "thead",
+        { class: "unseen" },
+        el(
+          "tr",
+          {},
+          ["clock.step", "clock.times"].map((key) => el("th", { scope: "col" }, t(key))),
+        ),
+      ),
       el("tbody", {}, told.steps.map(row)),
     ),
-    sources.map((source) => el("p", { class: "note" }, t("clock.usual", { steps: told.steps.filter((step) => step.source === source).map((step) => t(`clock.${step.step}`).toLowerCase()).join(", ") }), " ", english(source))),
+    sources.map((source) =>
+      el(
+        "p",
+        { class: "note" },
+        t("clock.usual", {
+          steps: told.steps
+            .filter((step) => step.source === source)
+            .map((step) => t(`clock.${step.step}`).toLowerCase())
+            .join(", "),
+        }),
+        " ",
+        english(source),
+      ),
+    ),
   ];
 }

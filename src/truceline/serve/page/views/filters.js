@@ -19,17 +19,33 @@ export function filterForm(state, bounds) {
     else delete filters[name];
     state.set({ filters });
   };
-  const choice = (name) => el("select", { name, "aria-label": t(`filter.${name}`), on: { change: (event) => set(name, event.target.value) } });
-  const selects = Object.fromEntries(["severity", "state", "clause", "reading", "assignee"].map((name) => [name, choice(name)]));
+  const choice = (name) =>
+    el("select", { name, "aria-label": t(`filter.${name}`), on: { change: (event) => set(name, event.target.value) } });
+  const selects = Object.fromEntries(
+    ["severity", "state", "clause", "reading", "assignee"].map((name) => [name, choice(name)]),
+  );
   const words = el("input", {
     type: "search", name: "text", placeholder: t("filter.text"), "aria-label": t("filter.text"), autocomplete: "off",
     on: { input: (event) => set("text", event.target.value.trim()) },
   }); // prettier-ignore
-  const here = el("input", { type: "checkbox", name: "bbox", on: { change: (event) => set("bbox", event.target.checked ? bounds() : "") } });
-  const clear = el("button", { type: "button", class: "quiet", on: { click: () => state.set({ filters: {} }) } }, t("filter.clear"));
+  const here = el("input", {
+    type: "checkbox",
+    name: "bbox",
+    on: { change: (event) => set("bbox", event.target.checked ? bounds() : "") },
+  });
+  const clear = el(
+    "button",
+    { type: "button", class: "quiet", on: { click: () => state.set({ filters: {} }) } },
+    t("filter.clear"),
+  );
   const element = el(
     "form",
-    { class: "filters", role: "search", "aria-label": t("filter.title"), on: { submit: (event) => event.preventDefault() } },
+    {
+      class: "filters",
+      role: "search",
+      "aria-label": t("filter.title"),
+      on: { submit: (event) => event.preventDefault() },
+    },
     words,
     Object.values(selects),
     el("label", { class: "here" }, here, t("filter.bbox")),
@@ -39,15 +55,39 @@ export function filterForm(state, bounds) {
   /** Choices out of what there is, and what the address says of each. */
   function refresh(rows, values, me) {
     const { filters, mission } = values;
-    const distinct = (of) => [...new Set(rows.flatMap(of).filter(Boolean))].sort((a, b) => String(a).localeCompare(String(b), undefined, { numeric: true }));
+    const distinct = (of) =>
+      [...new Set(rows.flatMap(of).filter(Boolean))].sort((a, b) =>
+        String(a).localeCompare(String(b), undefined, { numeric: true }),
+      );
     const sentences = new Map(rows.map((row) => [row.clause, row.sentence]));
-    options(selects.severity, SEVERITIES.map((one) => [one, t(`severity.${one}`)]), filters.severity);
+    options(
+      selects.severity,
+      SEVERITIES.map((one) => [one, t(`severity.${one}`)]),
+      filters.severity,
+    );
     const states = distinct((row) => row.state).map((one) => [one, stateName({ state: one, reopened: false })]);
     options(selects.state, [["waiting", t("filter.waiting")], ...states], filters.state);
-    options(selects.clause, distinct((row) => row.clause).map((one) => [one, clauseName(one, mission, sentences.get(one))]), filters.clause);
-    options(selects.reading, distinct((row) => Object.keys(row.readings)).map((one) => [one, t("filter.read_by", { party: party(one, mission) })]), filters.reading);
-    const people = distinct((row) => row.assignee).filter((one) => one !== me).map((one) => [one, one]);
-    options(selects.assignee, [...(me ? [["me", t("filter.mine")]] : []), ["nobody", t("filter.nobodys")], ...people], filters.assignee);
+    options(
+      selects.clause,
+      distinct((row) => row.clause).map((one) => [one, clauseName(one, mission, sentences.get(one))]),
+      filters.clause,
+    );
+    options(
+      selects.reading,
+      distinct((row) => Object.keys(row.readings)).map((one) => [
+        one,
+        t("filter.read_by", { party: party(one, mission) }),
+      ]),
+      filters.reading,
+    );
+    const people = distinct((row) => row.assignee)
+      .filter((one) => one !== me)
+      .map((one) => [one, one]);
+    options(
+      selects.assignee,
+      [...(me ? [["me", t("filter.mine")]] : []), ["nobody", t("filter.nobodys")], ...people],
+      filters.assignee,
+    );
     selects.state.hidden = rows.every((row) => row.state === NO_CASE);
     selects.assignee.hidden = values.session?.label !== "mission" || !me;
     here.checked = Boolean(filters.bbox);

@@ -1,21 +1,19 @@
 // A finding's page: its sentence, why it is as probable as it is, the clause, the evidence, and what to do about it.
 
 import { el, fill } from "../dom.js";
-import { between, duration, number, place, share, t, term, when } from "../text.js";
+import { duration, t, when } from "../text.js";
 import { buttons, doings, history, KEYS, outgoing } from "./casework.js";
 import { chain } from "./evidence.js";
 import { attribution, chart, clock } from "./factors.js";
 import { keys } from "./keys.js";
 import { may } from "./may.js";
-import { connection, english, facts, failed, heading, loading, party, probability, scope, severity } from "./parts.js";
+import { connection, english, failed, heading, loading, party, probability, scope, severity } from "./parts.js";
+import { context, readings, similar } from "./reading.js";
 import { clauseName, stateName } from "./row.js";
 import { say } from "./say.js";
 
 export const name = "finding";
 export const selects = ["finding", "case"];
-
-// A step this close is what one sees a village's surroundings at.
-const CLOSE = 10;
 
 export function mount(element, state, api) {
   const session = state.get().session;
@@ -26,7 +24,12 @@ export function mount(element, state, api) {
   let asked = 0;
   const above = el("div", {});
   const body = el("article", { class: "finding" });
-  fill(element, el("nav", { class: "back" }, el("a", { href: "#", on: { click: back } }, t("common.back"))), above, body);
+  fill(
+    element,
+    el("nav", { class: "back" }, el("a", { href: "#", on: { click: back } }, t("common.back"))),
+    above,
+    body,
+  );
 
   function back(event) {
     event?.preventDefault();
@@ -58,7 +61,9 @@ export function mount(element, state, api) {
     try {
       if (selected.kind === "finding") return await api.get(`/api/findings/${id}`);
       const found = await api.get(`/api/cases/${id}`);
-      const answer = found.findings?.length ? await api.get(`/api/findings/${found.findings[0]}`) : { id, case: found, clause: { id: found.clause } };
+      const answer = found.findings?.length
+        ? await api.get(`/api/findings/${found.findings[0]}`)
+        : { id, case: found, clause: { id: found.clause } };
       return answer;
     } catch (error) {
       const known = picture.findings.get(id);
@@ -72,7 +77,10 @@ export function mount(element, state, api) {
     try {
       await go();
     } catch (error) {
-      fill(above, failed(error, () => fill(above), session));
+      fill(
+        above,
+        failed(error, () => fill(above), session),
+      );
     }
   }
 
@@ -82,7 +90,14 @@ export function mount(element, state, api) {
     const named = (of) => party(of, mission);
     const folded = told.case ?? {};
     const allowed = (told.actions ?? folded.actions ?? []).map((one) => one.what);
-    doing = doings({ caseId: folded.id ?? id, allowed, told, session, api, after: () => (say(t("actions.done")), load()) });
+    doing = doings({
+      caseId: folded.id ?? id,
+      allowed,
+      told,
+      session,
+      api,
+      after: () => (say(t("actions.done")), load()),
+    });
     evidence = may(session, "evidence") ? chain(id, api, session) : null;
     fill(above, connection(values), scope(session));
     const held = document.activeElement?.closest?.("[data-action]")?.getAttribute("data-action");
@@ -90,20 +105,44 @@ export function mount(element, state, api) {
     const whole = told.factors !== undefined && told.factors !== null;
     fill(
       body,
-      heading(t("finding.title", { clause: [told.clause?.id, told.clause?.title ?? clauseName("", mission, told.sentence)].filter(Boolean).join(" ") })),
-      told.p_breach !== undefined && el("p", { class: "marks" }, told.severity && severity(told.severity), probability(told.p_breach), el("span", { class: "uncalibrated" }, t(told.calibrated ? "finding.calibrated" : "finding.uncalibrated")), told.provisional && el("span", { class: "provisional" }, t("common.provisional"))),
-      told.sentence ? english(told.sentence, "p", { class: "sentence" }) : el("p", { class: "state" }, t("finding.withdrawn", { on: told.withdrawn_on ?? null })),
+      heading(
+        t("finding.title", {
+          clause: [told.clause?.id, told.clause?.title ?? clauseName("", mission, told.sentence)]
+            .filter(Boolean)
+            .join(" "),
+        }),
+      ),
+      told.p_breach !== undefined &&
+        el(
+          "p",
+          { class: "marks" },
+          told.severity && severity(told.severity),
+          probability(told.p_breach),
+          el("span", { class: "uncalibrated" }, t(told.calibrated ? "finding.calibrated" : "finding.uncalibrated")),
+          told.provisional && el("span", { class: "provisional" }, t("common.provisional")),
+        ),
+      told.sentence
+        ? english(told.sentence, "p", { class: "sentence" })
+        : el("p", { class: "state" }, t("finding.withdrawn", { on: told.withdrawn_on ?? null })),
       marks(folded),
       folded.reopened && el("p", { class: "state", role: "note" }, t("case.reopened.why")),
       Object.keys(doing).length ? buttons(doing, run) : null,
-      folded.pending_release && el("section", { class: "pending" }, el("h3", {}, t("release.pending")), outgoing(folded.pending_release)),
-      whole && section("finding.why", chart(told.factors, told.p_breach), el("h4", {}, t("attribution.title")), attribution(told.attribution, named)),
-      section("finding.clause", readings(mission)),
-      (told.first_breach_from || told.place) && section("finding.when_where", context()),
+      folded.pending_release &&
+        el("section", { class: "pending" }, el("h3", {}, t("release.pending")), outgoing(folded.pending_release)),
+      whole &&
+        section(
+          "finding.why",
+          chart(told.factors, told.p_breach),
+          el("h4", {}, t("attribution.title")),
+          attribution(told.attribution, named),
+        ),
+      section("finding.clause", readings(told, mission, address)),
+      (told.first_breach_from || told.place) && section("finding.when_where", context(told, state)),
       clocked && section("finding.clock", clocked),
       evidence && section("finding.evidence", evidence.element),
-      (folded.history || folded.disputes) && section("finding.history", history(folded.history ?? disputes(folded.disputes, session))),
-      told.similar?.length ? section("finding.similar", similar()) : null,
+      (folded.history || folded.disputes) &&
+        section("finding.history", history(folded.history ?? disputes(folded.disputes, session))),
+      told.similar?.length ? section("finding.similar", similar(told.similar, address)) : null,
     );
     if (held) body.querySelector(`[data-action="${held}"]`)?.focus();
   }
@@ -113,66 +152,26 @@ export function mount(element, state, api) {
     el(
       "p",
       { class: "marks" },
-      el("span", { class: "case" }, t("finding.case", { state: stateName({ state: folded.state, reopened: folded.reopened }) })),
+      el(
+        "span",
+        { class: "case" },
+        t("finding.case", { state: stateName({ state: folded.state, reopened: folded.reopened }) }),
+      ),
       "assignee" in folded && el("span", {}, t("finding.assignee", { name: folded.assignee ?? t("common.nobody") })),
-      folded.label && el("span", {}, folded.label === "mission" ? t("finding.not_released") : t("finding.released", { label: t(`label.short.${folded.label}`) })),
+      folded.label &&
+        el(
+          "span",
+          {},
+          folded.label === "mission"
+            ? t("finding.not_released")
+            : t("finding.released", { label: t(`label.short.${folded.label}`) }),
+        ),
       folded.released_on && el("span", {}, t("finding.released_on", { on: when(folded.released_on, "date") })),
     );
 
   const section = (key, ...inside) => el("section", { data: { part: key } }, el("h3", {}, t(key)), inside);
 
-  /** The clause's words, and beside them each party's: what it reads, whether in force, what it comes to. */
-  function readings(mission) {
-    const clause = told.clause ?? {};
-    const of = new Map((told.readings ?? []).filter((one) => one.clause === clause.id).map((one) => [one.reading, one]));
-    if (told.reading) of.set(told.reading, told);
-    const force = (one) => t(!one ? "finding.force_unknown" : one.in_force ? "finding.in_force" : one.in_force === false ? "finding.not_in_force" : "finding.force_unknown");
-    const line = (one) => {
-      const held = of.get(one.party);
-      const name = held && held !== told ? el("a", { href: address(held.id) }, one.name) : one.name;
-      return el("tr", { class: held === told ? "this" : null }, el("th", { scope: "row" }, name, held === told && el("small", {}, t("readings.this"))), el("td", {}, one.text || t("readings.same"), one.denies && el("small", {}, t("readings.denies")), one.note && el("small", {}, one.note), one.in_force_from && el("small", {}, t("readings.from", { at: when(one.in_force_from, "whole") }))), el("td", {}, force(held)), el("td", { class: "n" }, share(held?.p_breach)));
-    };
-    const others = (told.readings ?? []).filter((one) => one.clause !== clause.id && one.reading === told.reading);
-    return [
-      clause.text && el("blockquote", { class: "clause" }, clause.text),
-      told.illustrative && el("p", { class: "state" }, t("finding.illustrative")),
-      clause.readings?.length
-        ? el("table", { class: "readings" }, el("caption", {}, t("readings.caption")), el("thead", {}, el("tr", {}, ["readings.party", "readings.text", "readings.force", "readings.p"].map((key) => el("th", { scope: "col" }, t(key))))), el("tbody", {}, clause.readings.map(line)))
-        : null,
-      facts(
-        [t("finding.exemption"), told.exemption],
-        [t("finding.coverage"), told.coverage && (told.coverage === "not assessed" ? t("finding.coverage.none") : told.coverage)],
-        [t("finding.also"), others.length ? others.map((one) => el("a", { href: address(one.id), class: "also" }, clauseName(one.clause, mission, one.sentence), " ", share(one.p_breach))) : null],
-      ),
-    ];
-  }
-
   const address = (of) => `#${state.get().view}/finding/${of}`;
-
-  function context() {
-    const about = told.place ?? {};
-    const placed = typeof about.lon === "number" && typeof about.lat === "number";
-    const show = () => state.set({ map: [Math.max(state.get().map?.[0] ?? 0, CLOSE), about.lat, about.lon] });
-    const then = () => state.set({ mode: "paused", at: new Date(told.first_breach_until ?? told.first_breach_from) });
-    return [
-      facts(
-        [t("finding.when"), between(told.first_breach_from ?? about.first_at, told.first_breach_until ?? about.last_at)],
-        [t("finding.what"), about.what && term(about.what)],
-        [t("finding.where"), about.place && place(about.place)],
-        [t("finding.within"), about.major_m && t("evidence.within_m", { major: Math.round(about.major_m), minor: Math.round(about.minor_m ?? about.major_m) })],
-      ),
-      el(
-        "div",
-        { class: "actions" },
-        placed && el("button", { type: "button", "aria-keyshortcuts": "m", on: { click: show } }, t("common.show_on_map"), el("kbd", { "aria-hidden": "true" }, "m")),
-        told.first_breach_from && el("button", { type: "button", on: { click: then } }, t("finding.show_then")),
-      ),
-      !placed && el("p", { class: "soft" }, t("finding.no_place")),
-    ];
-  }
-
-  const similar = () =>
-    el("ul", { class: "similar" }, told.similar.map((one) => el("li", {}, el("a", { href: address(one.id), lang: "en" }, /: (.+?), probability/.exec(one.sentence)?.[1] ?? one.sentence), " ", probability(one.p_breach), " ", el("small", {}, t("finding.apart", { km: number(one.distance_m / 1000, 1), days: number(one.days, 1) })))));
 
   const pressed = Object.fromEntries(
     [...new Set(Object.values(KEYS))].map((key) => [
@@ -200,7 +199,8 @@ export function mount(element, state, api) {
   return () => stops.forEach((stop) => stop());
 }
 
-const coordinates = ({ geometry }) => (geometry?.type === "Point" ? { lon: geometry.coordinates[0], lat: geometry.coordinates[1] } : {});
+const coordinates = ({ geometry }) =>
+  geometry?.type === "Point" ? { lon: geometry.coordinates[0], lat: geometry.coordinates[1] } : {};
 
 /** A party's own disputes, as a history has them. */
 const disputes = (list, session) => (list ?? []).map((one) => ({ ...one, what: "dispute", by: session.name }));

@@ -7,7 +7,8 @@ import { number, share, t, toldIn, when } from "../text.js";
 export const loading = () => el("p", { class: "state loading", role: "status" }, t("state.loading"));
 
 /** There is nothing, and what that means or what to do. */
-export const empty = (title, advice) => el("div", { class: "state empty" }, el("p", {}, title), advice && el("p", { class: "soft" }, advice));
+export const empty = (title, advice) =>
+  el("div", { class: "state empty" }, el("p", {}, title), advice && el("p", { class: "soft" }, advice));
 
 /**
  * What went wrong, and what to do about it.
@@ -27,13 +28,20 @@ export function failed(error, again, session, one = false) {
   return made;
 }
 
-const role = (session) => (session?.role && session.via !== "anonymous" ? t(`role.${session.role}`) : t("session.anonymous"));
+const role = (session) =>
+  session?.role && session.via !== "anonymous" ? t(`role.${session.role}`) : t("session.anonymous");
 
 /** Above a view while the service is not reached: what is seen is old. */
 export function connection(values) {
   if (values.connection !== "offline" && values.connection !== "error") return null;
   const at = values.picture.at ? when(values.picture.at, "whole") : "—";
-  return el("div", { class: "state offline", role: "status" }, el("strong", {}, t("state.offline")), " ", t("state.offline.do", { at }));
+  return el(
+    "div",
+    { class: "state offline", role: "status" },
+    el("strong", {}, t("state.offline")),
+    " ",
+    t("state.offline.do", { at }),
+  );
 }
 
 /** What somebody who is not of the mission is shown, and with what delay; null for the mission. */
@@ -47,21 +55,39 @@ export const severity = (of) => el("span", { class: `severity ${of}` }, t(`sever
 
 /** A probability: its number, and how far along it goes. */
 export const probability = (p, attributes = {}) =>
-  el("span", { class: "p", ...attributes }, el("span", { class: "bar", "aria-hidden": "true" }, el("i", { style: { width: `${Math.round((p ?? 0) * 100)}%` } })), el("b", {}, share(p)));
+  el(
+    "span",
+    { class: "p", ...attributes },
+    el(
+      "span",
+      { class: "bar", "aria-hidden": "true" },
+      el("i", { style: { width: `${Math.round((p ?? 0) * 100)}%` } }),
+    ),
+    el("b", {}, share(p)),
+  );
 
 /** Text that the service wrote in English, said to be so to whoever listens. */
 export const english = (text, name = "span", attributes = {}) => el(name, { lang: "en", ...attributes }, text);
 
 /** A time, readable by machines, with the zone on demand. */
 export const time = (at, shape = "moment") =>
-  at ? el("time", { datetime: new Date(at).toISOString(), title: `${when(at, "whole")} · ${toldIn()}` }, when(at, shape)) : t("common.time_unknown");
+  at
+    ? el("time", { datetime: new Date(at).toISOString(), title: `${when(at, "whole")} · ${toldIn()}` }, when(at, shape))
+    : t("common.time_unknown");
 
 /** A heading with what may be done beside it. */
-export const heading = (title, ...beside) => el("header", { class: "heading" }, el("h2", { tabindex: "-1" }, title), ...beside);
+export const heading = (title, ...beside) =>
+  el("header", { class: "heading" }, el("h2", { tabindex: "-1" }, title), ...beside);
 
 /** A definition list; pairs whose value is null are left out. */
 export const facts = (...pairs) =>
-  el("dl", { class: "facts" }, pairs.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+  el(
+    "dl",
+    { class: "facts" },
+    pairs
+      .filter(([, value]) => value !== null && value !== undefined && value !== "")
+      .map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
+  );
 
 /** A party's name, as the agreement gives it. */
 export function party(id, mission) {
@@ -71,4 +97,5 @@ export function party(id, mission) {
 }
 
 /** Bytes as people say them. */
-export const bytes = (n) => (n === null || n === undefined ? "—" : n < 1e6 ? `${number(n / 1e3, 1)} kB` : `${number(n / 1e6, 1)} MB`);
+export const bytes = (n) =>
+  n === null || n === undefined ? "—" : n < 1e6 ? `${number(n / 1e3, 1)} kB` : `${number(n / 1e6, 1)} MB`;

@@ -39,7 +39,17 @@ export function mount(element, state, api) {
     const files = (one.files ?? []).map((file) => (typeof file === "string" ? { name: file } : file));
     const path = (file) => file.href ?? `/api/reports/${one.day}/${one.edition}/${encodeURIComponent(file.name)}`;
     const html = files.find((file) => file.name.endsWith(".html"));
-    const link = (file) => el("a", { href: path(file), target: file === html ? "_blank" : null, rel: "noopener", download: file === html || file.name.endsWith(".pdf") ? null : file.name }, file === html ? t("reports.read") : file.name.split(".").pop()?.toUpperCase());
+    const link = (file) =>
+      el(
+        "a",
+        {
+          href: path(file),
+          target: file === html ? "_blank" : null,
+          rel: "noopener",
+          download: file === html || file.name.endsWith(".pdf") ? null : file.name,
+        },
+        file === html ? t("reports.read") : file.name.split(".").pop()?.toUpperCase(),
+      );
     return el(
       "li",
       { class: "report" },
@@ -66,14 +76,51 @@ export function mount(element, state, api) {
     const address = (table, form) => {
       const own = new URLSearchParams(query);
       own.set("f", form);
-      for (const key of ["clause", "severity", "reading"]) if (table === "findings" && values.filters[key]) own.set(key, values.filters[key]);
+      for (const key of ["clause", "severity", "reading"])
+        if (table === "findings" && values.filters[key]) own.set(key, values.filters[key]);
       return `/api/export/${table}?${own}`;
     };
-    const line = (table) => el("tr", {}, el("th", { scope: "row" }, t(`export.${table}`)), Object.entries(FORMS).map(([form, label]) => el("td", {}, el("a", { href: address(table, form), download: "", "aria-label": `${t(`export.${table}`)}, ${label}` }, label))));
+    const line = (table) =>
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, t(`export.${table}`)),
+        Object.entries(FORMS).map(([form, label]) =>
+          el(
+            "td",
+            {},
+            el(
+              "a",
+              { href: address(table, form), download: "", "aria-label": `${t(`export.${table}`)}, ${label}` },
+              label,
+            ),
+          ),
+        ),
+      );
     fill(
       out,
-      el("p", {}, box ? t("export.box") : t("export.everywhere"), " ", values.mode === "live" ? t("export.now") : t("export.then", { at: when(values.at, "whole") })),
-      el("table", {}, el("thead", { class: "unseen" }, el("tr", {}, el("th", { scope: "col" }, t("export.table")), Object.values(FORMS).map((label) => el("th", { scope: "col" }, label)))), el("tbody", {}, tables.map(line))),
+      el(
+        "p",
+        {},
+        box ? t("export.box") : t("export.everywhere"),
+        " ",
+        values.mode === "live" ? t("export.now") : t("export.then", { at: when(values.at, "whole") }),
+      ),
+      el(
+        "table",
+        {},
+        el(
+          "thead",
+          { class: "unseen" },
+          el(
+            "tr",
+            {},
+            el("th", { scope: "col" }, t("export.table")),
+            Object.values(FORMS).map((label) => el("th", { scope: "col" }, label)),
+          ),
+        ),
+        el("tbody", {}, tables.map(line)),
+      ),
     );
   }
 

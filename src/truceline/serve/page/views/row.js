@@ -18,7 +18,8 @@ export function happened(row) {
 }
 
 /** The state of a case in words; one whose evidence changed after it was signed says so first. */
-export const stateName = (row) => (row.reopened ? t("case.reopened") : t(`case.${row.state === NO_CASE ? "none" : row.state}`));
+export const stateName = (row) =>
+  row.reopened ? t("case.reopened") : t(`case.${row.state === NO_CASE ? "none" : row.state}`);
 
 /**
  * @param {import("./urgency.js").Row} row
@@ -47,9 +48,23 @@ export function line(row, { values, href, chosen, choose, now }) {
       el("span", { class: `case ${row.reopened ? "reopened" : ""}` }, stateName(row)),
       row.assignee && el("span", {}, t("queue.with", { name: row.assignee })),
       row.provisional && el("span", { class: "provisional" }, t("common.provisional")),
-      differ && readings.map(([id, one]) => el("span", { class: "reading" }, `${party(id, values.mission)} ${one.in_force === false ? t("finding.not_in_force_short") : share(one.p)}`)),
+      differ &&
+        readings.map(([id, one]) =>
+          el(
+            "span",
+            { class: "reading" },
+            `${party(id, values.mission)} ${one.in_force === false ? t("finding.not_in_force_short") : share(one.p)}`,
+          ),
+        ),
     ),
   );
-  const box = choose && el("input", { type: "checkbox", checked: chosen, "aria-label": t("queue.select", { what: title }), on: { change: (event) => choose(row, event.target.checked) } });
+  const box =
+    choose &&
+    el("input", {
+      type: "checkbox",
+      checked: chosen,
+      "aria-label": t("queue.select", { what: title }),
+      on: { change: (event) => choose(row, event.target.checked) },
+    });
   return el("li", { class: `row ${row.severity}${chosen ? " chosen" : ""}` }, box, link);
 }

@@ -5,7 +5,9 @@ import { el } from "../dom.js";
 const regions = {};
 
 function region(kind) {
-  regions[kind] ??= document.body.appendChild(el("div", { class: "unseen", "aria-live": kind, "aria-atomic": "true", data: { say: kind } }));
+  regions[kind] ??= document.body.appendChild(
+    el("div", { class: "unseen", "aria-live": kind, "aria-atomic": "true", data: { say: kind } }),
+  );
   return regions[kind];
 }
 

@@ -59,8 +59,16 @@ export function mount(element, state, api) {
     if (!sites) return;
     if (!sites.length) return void fill(list, el("li", {}, empty(t("sites.none"), t("sites.none.do"))));
     const told = sites.map((site) => ({ site, ...round(site, values.picture.incidents.values()) }));
-    told.sort((a, b) => Number(b.site.protected ?? 0) - Number(a.site.protected ?? 0) || b.counts[0] - a.counts[0] || String(b.last ?? "").localeCompare(String(a.last ?? "")));
-    fill(list, told.map((one) => el("li", {}, card(one, values))));
+    told.sort(
+      (a, b) =>
+        Number(b.site.protected ?? 0) - Number(a.site.protected ?? 0) ||
+        b.counts[0] - a.counts[0] ||
+        String(b.last ?? "").localeCompare(String(a.last ?? "")),
+    );
+    fill(
+      list,
+      told.map((one) => el("li", {}, card(one, values))),
+    );
   }
 
   function card({ site, counts, last }, values) {
@@ -75,11 +83,31 @@ export function mount(element, state, api) {
       el(
         "dl",
         { class: "rings" },
-        RINGS_KM.map((km, n) => el("div", { class: n === 0 && counts[0] ? "hit" : null }, el("dt", {}, n ? t("sites.ring", { from: RINGS_KM[n - 1], to: km }) : t("sites.inside", { km: number((site.radius_m ?? 0) / 1000, 1) })), el("dd", {}, number(counts[n])))),
+        RINGS_KM.map((km, n) =>
+          el(
+            "div",
+            { class: n === 0 && counts[0] ? "hit" : null },
+            el(
+              "dt",
+              {},
+              n
+                ? t("sites.ring", { from: RINGS_KM[n - 1], to: km })
+                : t("sites.inside", { km: number((site.radius_m ?? 0) / 1000, 1) }),
+            ),
+            el("dd", {}, number(counts[n])),
+          ),
+        ),
         el("div", {}, el("dt", {}, t("sites.last")), el("dd", {}, last ? when(last) : t("common.none"))),
       ),
       site.days?.length > 0 && days(site.days),
-      likely.length > 0 && el("p", {}, el("a", { href: `#sites/finding/${likely[0].id}` }, t("sites.findings", { n: likely.length })), " ", probability(likely[0].p_breach)),
+      likely.length > 0 &&
+        el(
+          "p",
+          {},
+          el("a", { href: `#sites/finding/${likely[0].id}` }, t("sites.findings", { n: likely.length })),
+          " ",
+          probability(likely[0].p_breach),
+        ),
       el("div", { class: "actions" }, el("button", { type: "button", on: { click: show } }, t("common.show_on_map"))),
     );
   }
@@ -91,7 +119,11 @@ export function mount(element, state, api) {
 
 /** The last reporting days as marks, and in words how long it has been quiet: a day nobody watched is not a quiet one. */
 function days(list) {
-  const mark = (one) => el("i", { class: one.state.replace(" ", "-"), title: `${when(`${one.day}T12:00:00Z`, "day")}: ${t(`sites.day.${one.state}`)}` });
+  const mark = (one) =>
+    el("i", {
+      class: one.state.replace(" ", "-"),
+      title: `${when(`${one.day}T12:00:00Z`, "day")}: ${t(`sites.day.${one.state}`)}`,
+    });
   const back = [...list].reverse();
   const loud = back.findIndex((one) => one.state === "finding");
   const since = loud < 0 ? back : back.slice(0, loud);
@@ -100,6 +132,11 @@ function days(list) {
     "div",
     { class: "days" },
     el("span", { class: "marks", "aria-hidden": "true" }, list.map(mark)),
-    el("p", {}, t("sites.quiet_days", { n: quiet }), since.length > quiet && `, ${t("sites.unwatched_days", { n: since.length - quiet })}`),
+    el(
+      "p",
+      {},
+      t("sites.quiet_days", { n: quiet }),
+      since.length > quiet && `, ${t("sites.unwatched_days", { n: since.length - quiet })}`,
+    ),
   );
 }

@@ -42,11 +42,25 @@ export function mount(element, state, api) {
     element.className = `strip ${first.severity ?? "notice"} ${state}`;
     fill(
       element,
-      first.what === "silence" ? el("span", { class: "severity silence" }, t("alerts.silence")) : severity(first.severity ?? "minor"),
+      first.what === "silence"
+        ? el("span", { class: "severity silence" }, t("alerts.silence"))
+        : severity(first.severity ?? "minor"),
       el("b", {}, t(`alerts.${state}`)),
-      to ? el("a", { href: to, class: "sentence", lang: "en" }, first.sentence) : english(first.sentence, "span", { class: "sentence" }),
-      may(session, "acknowledge") && el("button", { type: "button", on: { click: () => acknowledge(api, first).catch((error) => say(error.message, true)) } }, t("alerts.acknowledge")),
-      waiting.length > 1 && el("button", { type: "button", class: "quiet", on: { click: all } }, t("alerts.more", { n: waiting.length - 1 })),
+      to
+        ? el("a", { href: to, class: "sentence", lang: "en" }, first.sentence)
+        : english(first.sentence, "span", { class: "sentence" }),
+      may(session, "acknowledge") &&
+        el(
+          "button",
+          { type: "button", on: { click: () => acknowledge(api, first).catch((error) => say(error.message, true)) } },
+          t("alerts.acknowledge"),
+        ),
+      waiting.length > 1 &&
+        el(
+          "button",
+          { type: "button", class: "quiet", on: { click: all } },
+          t("alerts.more", { n: waiting.length - 1 }),
+        ),
     );
   }
   const all = () => state.set({ view: "alerts", selected: null, filters: {} });
