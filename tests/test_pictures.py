@@ -43,9 +43,8 @@ def test_then_what_the_live_picture_says_has_changed(folder: Path) -> None:
     incidents = [an_incident(i, hours_ago=3) for i in range(3)]
     service = shown(folder, tables(incidents), revision=5)
     live: Any = service.live
-    live.told[4] = Changes(
-        4, 5, {"incidents": [incidents[1]["incident_id"]]}, {"incidents": [an_incident(9)["incident_id"]]}
-    )
+    changed, gone = incidents[1]["incident_id"], an_incident(9)["incident_id"]
+    live.told[4] = Changes(4, 5, {"incidents": [changed]}, {"incidents": [gone]})
     asking = Asking(service)
     picture = asking.json(OFFICER, "/api/picture?since=4&collections=incidents")
     (feature,) = picture["collections"]["incidents"]["upserted"]
@@ -108,7 +107,7 @@ def test_the_timeline_counts_incidents_findings_and_records(example: Asking) -> 
     assert line["from"] == "2031-03-13T00:00:00Z"
     assert sum(line["incidents"]) == 67, "of 68 incidents one began earlier"
     assert sum(sum(each) for each in line["sources"].values()) == 401 - 2, "of 401 observations two were earlier"
-    assert all(0 < likely <= 30 for likely in line["findings"])
+    assert line["findings"][1] > 20, "most of the first day"
 
 
 def test_parties_get_no_small_count_and_no_source(example: Asking) -> None:

@@ -5,6 +5,7 @@ What gate and live do not have to have, and is used where they do:
     gate.problem      a sentence while nothing can be journalled (the disk is full), else None
     gate.ack_seconds  an `Acknowledged`: how long records waited for their acknowledgement
     live.behind_s     for how long what was journalled last has waited for the picture
+    live.problem      a sentence while the picture cannot be made anew, else None
     bus.listeners     how many listen
 """
 
@@ -89,6 +90,9 @@ def problems(service: Service) -> list[str]:
     behind_s = getattr(service.live, "behind_s", 0.0)
     if behind_s > BEHIND_S:
         out.append(f"the picture is {behind_s:.0f} s behind the journal")
+    problem = getattr(service.live, "problem", None)
+    if problem:
+        out.append(f"the picture cannot be made anew: {problem}")
     return out
 
 
