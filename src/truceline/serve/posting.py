@@ -69,6 +69,7 @@ _BOARD = [
         "waiting_bytes": 0,
         "silent_since": None,
         "reasons": ["record 2: lat = 91 is outside -90..90"],
+        "input": {"source": "field", "way": "listen tcp://0.0.0.0:7000", "state": "listening", "connections": 2},
     }
 ]
 
