@@ -1,6 +1,6 @@
 """The service that bench/serving.py loads: the gate and its posts behind uvicorn; the plain table it is held against.
 
-    python -m bench._serving_child            for each line `gate|table folder` on standard input a server in a fork of
+    python -m bench._serving_child           for each line `gate|table folder` on standard input a server in a fork of
                                              this process; prints its process and its port, then `dead` when it is
 
 A fork of a process that has everything loaded starts in a tenth of a second; a hundred new interpreters do not.

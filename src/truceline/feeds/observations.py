@@ -329,7 +329,7 @@ def _time(text: pa.Array, name: str, required: bool, faults: Faults) -> npt.NDAr
     """Microseconds since 1970; `_NONE` where there is none."""
     try:
         micros = pc.cast(text, TIME).cast(pa.int64())
-        found = micros.fill_null(_NONE).to_numpy(zero_copy_only=False).astype(np.int64)
+        found: npt.NDArray[np.int64] = micros.fill_null(_NONE).to_numpy(zero_copy_only=False).astype(np.int64)
         low, high = ((year - _EPOCH) // timedelta(microseconds=1) for year in _YEARS)
         if ((found == _NONE) | ((found >= low) & (found < high))).all() and not (required and micros.null_count):
             return found
