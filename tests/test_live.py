@@ -320,6 +320,31 @@ class TestWindow:
         assert narrow._rows.num_rows == before
 
 
+class TestDisk:
+    def test_what_the_disk_refused_is_told_when_there_is_room(self, mission, monkeypatch):
+        """The picture is shown all the same; the alert waits for its row in the journal."""
+        from truceline.errors import StoreError
+
+        async def scene(running: Running) -> None:
+            record, refused = running.gate.record, asyncio.Event()
+            before = running.live.snapshot.revision
+            known = {one.alert_id for one in running.alerts.listed(limit=10_000)}
+
+            async def full(kind: str, rows: pa.Table) -> None:
+                refused.set()
+                raise StoreError("no room on the disk")
+
+            monkeypatch.setattr(running.gate, "record", full)
+            await running.post("patrols", as_csv(mission, a_shelling("9001")))
+            await asyncio.wait_for(refused.wait(), PATIENCE_S)
+            assert running.live.snapshot.revision > before
+            assert {one.alert_id for one in running.alerts.listed(limit=10_000)} == known
+            monkeypatch.setattr(running.gate, "record", record)
+            await running.heard(lambda m: m.topic == "alert" and bytes.fromhex(m.content["alert_id"]) not in known)
+
+        run(mission, scene)
+
+
 class TestRestart:
     def test_a_process_that_is_killed_is_made_anew(self, mission):
         """The picture's process dies: it is told, and what comes in after that is shown."""

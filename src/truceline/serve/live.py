@@ -100,6 +100,7 @@ class LivePicture:
         self._settler: Child | None = None
         self._tracker: Child | None = None
         self._drawing, self._settling = asyncio.Lock(), asyncio.Lock()
+        self._unheld: Drawn | None = None  # what the alerts have not been held against
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
 
@@ -270,8 +271,16 @@ class LivePicture:
                 raise
             if drawn is not None:
                 await self._show(drawn)
-                since = self.clock() - timedelta(hours=self.mission.serve.window_h)
-                await self.alerts.hold(unpacked(drawn.candidates), drawn.became, since)
+                self._unheld = drawn
+                await self._hold()
+
+    async def _hold(self) -> None:
+        """Hold the alerts against the picture shown last, if that is still to be done."""
+        drawn = self._unheld
+        if drawn is not None:
+            since = self.clock() - timedelta(hours=self.mission.serve.window_h)
+            await self.alerts.hold(unpacked(drawn.candidates), drawn.became, since)
+            self._unheld = None
 
     async def _show(self, drawn: Drawn) -> None:
         before = self._snapshot
@@ -311,8 +320,16 @@ class LivePicture:
                 await self.settle()
 
     async def _keep_hearing(self) -> None:
+        states: dict[str, str] = {}
         while True:
-            await self.alerts.hear(self.gate.sources())
+            async with self._drawing:
+                await self._hold()  # the journal may have refused before: a full disk
+            board = self.gate.sources()
+            await self.alerts.hear(board)
+            for row in board:
+                if states and states.get(row["id"]) != row["state"]:
+                    self.bus.publish("source", row)
+            states = {row["id"]: row["state"] for row in board}
             await asyncio.sleep(_HEAR_S)
 
     async def _keep_tracking(self) -> None:

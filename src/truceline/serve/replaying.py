@@ -6,6 +6,7 @@ in its file. So the journal holds in the end what reading the files would have g
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,7 +59,7 @@ class Clock:
         """The mission's time; behind the last record it goes on as the wall's does."""
         if self._started is None:
             return self.first
-        gone_s = asyncio.get_event_loop().time() - self._started
+        gone_s = time.monotonic() - self._started
         whole_s = (self.last - self.first).total_seconds() / self.speed
         if gone_s < whole_s:
             return self.first + timedelta(seconds=gone_s * self.speed)
@@ -66,7 +67,7 @@ class Clock:
 
     def start(self) -> None:
         """Time begins."""
-        self._started = asyncio.get_running_loop().time()
+        self._started = time.monotonic()
 
 
 def records(folder: Path, at: datetime) -> list[Part]:

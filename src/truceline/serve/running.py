@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -150,7 +151,7 @@ async def listen(
         stop(sig, frame)  # type: ignore[arg-type]
 
     server.handle_exit = stopping  # type: ignore[method-assign]
-    with _bound(at) as bound:
+    with _bound(at) as bound, _heard_once():
         host, port = bound.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         task = asyncio.create_task(server.serve(sockets=[bound]))
@@ -161,6 +162,18 @@ async def listen(
             if told is not None:
                 await told
         await task
+
+
+@contextlib.contextmanager
+def _heard_once() -> Iterator[None]:
+    """uvicorn raises again what it was stopped by: that would end the process before the parts are let go."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {one: signal.signal(one, lambda *_: None) for one in signals}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _bound(at: Listening) -> socket.socket:

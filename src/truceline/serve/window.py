@@ -239,7 +239,7 @@ class Window:
         if not self._edition:
             return 0
         ties = self._edition["associations"]["event_id"]
-        return len(ties) - ties.null_count
+        return int(len(ties) - ties.null_count)
 
     def _reach(self, rows: pa.Table, now: datetime) -> Bools:
         """Which observations the window holds: those of its time, and all of the incidents that these are of."""
