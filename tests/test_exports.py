@@ -13,6 +13,7 @@ import pytest
 from a_service import ADMINISTRATOR, OFFICER, PARTY_A, PATROL, STATE, a_service, an_example
 from a_shown import PUBLIC, Asking, a_mission, an_incident, shown, tables
 from truceline.serve import outputs
+from truceline.serve.meters import Acknowledged
 from truceline.store import Book
 from truceline.store.export import pieces
 
@@ -193,7 +194,7 @@ def test_it_is_not_ready_while_records_cannot_be_journalled(tmp_path: Path) -> N
 
 def test_figures_for_prometheus(tmp_path: Path) -> None:
     service = shown(a_mission(tmp_path / "mission"), tables(), revision=42)
-    service.gate.ack_seconds = outputs.Acknowledged([0.01, 0.1], [3, 5], 6, 0.7)  # type: ignore[attr-defined]
+    service.gate.ack_seconds = Acknowledged([0.01, 0.1], [3, 5], 6, 0.7)  # type: ignore[attr-defined]
     text = Asking(service)(OFFICER, "/metrics").text
     for line in (
         'truceline_records_total{outcome="accepted",source="patrols"} 5.0',

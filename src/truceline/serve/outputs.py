@@ -3,7 +3,7 @@
 What gate and live do not have to have, and is used where they do:
 
     gate.problem      a sentence while nothing can be journalled (the disk is full), else None
-    gate.ack_seconds  an `Acknowledged`: how long records waited for their acknowledgement
+    gate.ack_seconds  a `meters.Acknowledged`: how long records waited for their acknowledgement
     live.behind_s     for how long what was journalled last has waited for the picture
     live.problem      a sentence while the picture cannot be made anew, else None
     bus.listeners     how many listen
@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
@@ -24,6 +24,7 @@ from prometheus_client.exposition import generate_latest
 
 from truceline.intake import JOURNAL
 from truceline.serve.access import Open
+from truceline.serve.meters import Acknowledged
 from truceline.serve.query import query_of
 from truceline.serve.service import Service, service_of
 
@@ -35,15 +36,6 @@ LEAST_BYTES = 256 << 20
 BEHIND_S = 30.0
 #: Prometheus's text format.
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
-
-
-class Acknowledged(NamedTuple):
-    """A histogram: how many took at most each of these times, how many there were, and all of it together."""
-
-    seconds: list[float]  # upper bounds, ascending
-    counts: list[int]  # at most each bound: never falling
-    total: int
-    sum_s: float
 
 
 @router.get("/health/live", summary="Whether the process answers", response_model=None)
@@ -61,7 +53,7 @@ async def live(_: Open) -> Response:
         503: {"description": "Not ready; the mission's own readers and the machine itself are told why."},
     },
 )
-def ready(request: Request, asking: Open) -> Response:
+async def ready(request: Request, asking: Open) -> Response:  # gate and live are asked in their own loop
     """200 when the journal can be written and the picture follows it, else 503."""
     service = service_of(request)
     reasons = problems(service)
@@ -108,7 +100,7 @@ def problems(service: Service) -> list[str]:
         404: {"description": "Figures are for the mission's own readers and the machine itself."},
     },
 )
-def metrics(request: Request, asking: Open) -> Response:
+async def metrics(request: Request, asking: Open) -> Response:
     """Records by source and what became of them, lag, silence, the picture's revision and age, listeners, alerts."""
     service = service_of(request)
     if query_of(service).label(asking) != "mission" and not of_this_machine(request):
