@@ -134,10 +134,12 @@ class Gate:
         self._stopping = True
         self._wake.set()
         self._caught_up.set()
-        for task in self._tasks:  # what still waits is journalled, then what is journalled is given on
-            await task
-            self._give.set()
-        await self._disk.close()
+        try:
+            for task in self._tasks:  # what still waits is journalled, then what is journalled is given on
+                await task
+                self._give.set()
+        finally:
+            await self._disk.close()
 
     async def submit(self, source: str, payload: bytes, *, name: str, form: str | None = None) -> Receipt:
         """See `service.Gate`."""
@@ -219,7 +221,10 @@ class Gate:
             ready, self._ready = self._ready, []
             records, self._records = self._records, []
             if group or ready or records:
-                await self._commit(group, ready, records)
+                try:
+                    await self._commit(group, ready, records)
+                except Exception:  # everyone has been answered by then: only the board is wrong
+                    log.exception("a group could not be counted")
                 while self._given_rows > self.limits.behind_rows and not self._stopping:
                     self._caught_up.clear()
                     await self._caught_up.wait()
@@ -314,11 +319,6 @@ class Gate:
         self.problem = None
         now_s = asyncio.get_running_loop().time()
         for taken, new in done:
-            source = taken.payloads[0].source
-            self._meters[source.id].add(taken, new, now_s)
-            queue = self._queues[source.id]
-            rows_per_s = source.live.rows_per_s if source.live is not None else Live().rows_per_s
-            queue.free_at_s = max(queue.free_at_s, now_s) + (len(new) + taken.rejections.num_rows) / rows_per_s
             if new.any() and self._committed is not None:
                 self._given.append(taken.observations if new.all() else taken.observations.filter(pa.array(new)))
                 self._given_rows += int(new.sum())
@@ -326,6 +326,12 @@ class Gate:
         for one in everyone:
             self._answer(one, now_s)
         _settle((future for *_, future in records), None)
+        for taken, new in done:  # before whoever was answered can look
+            source = taken.payloads[0].source
+            queue = self._queues[source.id]
+            rows_per_s = source.live.rows_per_s if source.live is not None else Live().rows_per_s
+            queue.free_at_s = max(queue.free_at_s, now_s) + (len(new) + taken.rejections.num_rows) / rows_per_s
+            self._meters[source.id].add(taken, new, now_s)
 
     def _answer(self, one: _Waiting, now_s: float) -> None:
         self._let_go(one)
