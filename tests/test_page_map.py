@@ -458,7 +458,7 @@ def test_a_track_says_what_it_is_and_how_old_that_is(opened):
     page.mouse.move(*centre(page))
     told = page.locator(".tip")
     told.wait_for(state="visible")
-    assert "cargo vessel" in told.inner_text()
+    assert "Cargo vessel" in told.inner_text()
     assert "MMSI 273000000" in told.inner_text()
     assert "27 km/h (15 kn), course 90°" in told.inner_text()
     page.mouse.click(*centre(page))

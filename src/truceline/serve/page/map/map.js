@@ -76,6 +76,8 @@ export function picture(element, state, api, packed) {
   let trailOf = "";
   let silentKey = "";
   let timer = 0;
+  let drawnEvents = 0;
+  let drawnSymbols = 0;
 
   const source = (name) => /** @type {any} */ (map.getSource(name));
   const box = () => {
@@ -105,6 +107,7 @@ export function picture(element, state, api, packed) {
       const at = map.getCenter();
       state.set({ map: [map.getZoom().toFixed(2), at.lat.toFixed(4), at.lng.toFixed(4)].map(Number) });
       nearby();
+      symbols();
     });
     new Pointer(map, { state, dots, incidents, hint, agreement, tracks: api.tracks });
     legend(/** @type {HTMLElement} */ (document.getElementById("legend")), show);
@@ -172,18 +175,20 @@ export function picture(element, state, api, packed) {
     const change = incidents.follow(picture);
     if ("whole" in change) source("incidents").setData(change.whole);
     else if (change.remove.length || change.add.length) source("incidents").updateData(change);
-    nearby();
+    const { events } = picture.changes;
+    if (!events || events.upserted.length || events.removed.length) nearby();
   }
 
-  /** What is drawn only when near or selected: events with their ellipses, symbols of tracks. */
+  /** What is drawn only when near or selected: events, with their ellipses. */
   function nearby() {
     timer ||= window.setTimeout(() => {
       timer = 0;
       const { picture, selected } = state.get();
       const events = eventsOf(picture, selected, map.getZoom(), box());
+      if (!events.length && !drawnEvents) return; // drawing nothing again costs as much as drawing something
+      drawnEvents = events.length;
       source("event-points").setData(points(events));
       source("ellipses").setData(ellipses(events));
-      symbols();
     }, SETTLE_MS);
   }
 
@@ -192,8 +197,9 @@ export function picture(element, state, api, packed) {
     symbolsAt = performance.now();
     const near = map.getZoom() >= SYMBOLS_FROM && !dots.hidden;
     const shown = near ? inView(api.tracks, box()) : EMPTY;
-    if (near) draw(map, shown.features, () => source("symbols").setData(shown));
-    else source("symbols").setData(EMPTY);
+    if (!shown.features.length && !drawnSymbols) return;
+    drawnSymbols = shown.features.length;
+    draw(map, shown.features, () => source("symbols").setData(shown));
   }
 
   function moved() {
