@@ -15,8 +15,10 @@ import an_asterix
 from truceline import feeds
 from truceline.errors import MissionError, SourceError
 from truceline.feeds import cot, cot_file, framing
-from truceline.feeds.framing import Blocks, Events, Features, Frames, Objects, Rows, Taken, of_messages, of_stream
+from truceline.feeds.framing import Blocks, Events, Frames, Taken
 from truceline.feeds.framing_nmea import MOST_WAITING, PARTS_WITHIN_S, Sentences
+from truceline.feeds.framing_rows import Features, Objects, Rows
+from truceline.feeds.streams import of_messages, of_stream
 from truceline.mission import Source
 
 AT = datetime(2031, 3, 14, 10, 0, tzinfo=UTC)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from truceline import feeds
 from truceline.errors import MissionError
-from truceline.feeds import framing
+from truceline.feeds import framing, streams
 from truceline.mission import Mission, Source
 
 #: How each way may be written, and the port where one is usual.
@@ -71,7 +71,7 @@ def ways(mission: Mission, environ: Mapping[str, str]) -> list[Way]:
 
 def _way(source: Source, key: str, value: str, environ: Mapping[str, str]) -> Way:
     address = read(source, key, value, environ)
-    cut = framing.of_messages if address.scheme in ("udp", "mqtt", "mqtts") else framing.of_stream
+    cut = streams.of_messages if address.scheme in ("udp", "mqtt", "mqtts") else streams.of_stream
     make = cut(source, f"live.{key} = {value.partition('@')[2] or value!r}")
     return Way(source, key, address, make)
 

@@ -25,6 +25,8 @@ from truceline.feeds import framing
 from truceline.feeds.features import format_of
 from truceline.feeds.fetch import Patience
 from truceline.feeds.framing_nmea import Sentences
+from truceline.feeds.framing_rows import Objects, Rows
+from truceline.feeds.streams import is_sentences
 from truceline.intake import CACHE, JOURNAL, reader
 from truceline.mission import Source, files
 from truceline.serve.addresses import filled, hidden
@@ -150,7 +152,7 @@ class Watcher:
             return
         if one.cut is None:
             one.cut = make()
-            if one.done and isinstance(one.cut, framing.Rows):
+            if one.done and isinstance(one.cut, Rows):
                 one.cut.push(head[: head.find(b"\n") + 1], 0.0)  # the header, read before a restart
         while one.done < size:
             begin = one.done
@@ -246,12 +248,12 @@ def _cutter(source: Source, path: str, head: bytes) -> framing.Make | None:
         return None
     if source.feed == "cot":
         return framing.Events
-    if source.feed == "ais" and framing.is_sentences(text):
+    if source.feed == "ais" and is_sentences(text):
         return functools.partial(Sentences, stamp=False)
     if source.feed == "observations" and text[:1] == b"{":
-        return framing.Objects
+        return Objects
     form = source.options.get("format") or format_of(path)
-    return functools.partial(framing.Rows, quoted=True) if form == "csv" or source.feed != "table" else None
+    return functools.partial(Rows, quoted=True) if form == "csv" or source.feed != "table" else None
 
 
 def _relative(local: Path, folder: Path) -> str:
