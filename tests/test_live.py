@@ -6,6 +6,7 @@ processes of their own.
 
 import asyncio
 import csv
+import io
 import shutil
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -19,7 +20,9 @@ import pytest
 
 import a_service
 from truceline import desk, feeds
+from truceline.errors import StoreError
 from truceline.mission import Mission
+from truceline.serve import window
 from truceline.serve.alerts import Alerts
 from truceline.serve.bus import Ring
 from truceline.serve.changes import IDS, fingerprints
@@ -132,8 +135,6 @@ def a_shelling(no: str, when: str = "2031-03-15 19:00", lon: float = 39.2, lat: 
 
 def as_csv(folder: Path, *rows: dict[str, str]) -> bytes:
     """Rows of the patrols' file."""
-    import io
-
     header = (folder / "field" / "patrols.csv").read_text("utf-8-sig").splitlines()[0].split(",")
     out = io.StringIO()
     writer = csv.DictWriter(out, header)
@@ -257,26 +258,31 @@ class TestProvisionalAndSettled:
         run(mission, scene, settle_every_s=0.5)
 
 
+@pytest.fixture(scope="module")
+def large(self, settled, tmp_path_factory) -> Path:
+    """No exercise, and a window of two hours."""
+    folder = shutil.copytree(settled, tmp_path_factory.mktemp("large") / "two-days")
+    path = folder / "mission.toml"
+    path.write_text(path.read_text().replace("exercise = true", "exercise = false") + "\n[serve]\nwindow_h = 2\n")
+    desk.run(folder, a_service.NOW)
+    return folder
+
+
 class TestWindow:
     """A large mission's picture is drawn of its last while; what is older stands as settled."""
 
     @pytest.fixture
-    def narrow(self, mission, monkeypatch) -> Any:
-        """A window of two hours, on a mission too large to be drawn whole."""
-        from truceline.serve import window
-
+    def narrow(self, large, monkeypatch) -> Any:
+        """Its window; the mission counts as too large to be drawn whole."""
         monkeypatch.setattr(window, "WHOLE", 0)
-        path = mission / "mission.toml"
-        path.write_text(path.read_text().replace("exercise = true", "exercise = false") + "\n[serve]\nwindow_h = 2\n")
-        desk.run(mission, a_service.NOW)
-        made = window.Window(mission)
+        made = window.Window(large)
         made.begin(a_service.NOW)
         return made
 
-    def test_what_stands_and_what_is_drawn_are_the_edition(self, narrow, mission):
+    def test_what_stands_and_what_is_drawn_are_the_edition(self, narrow, large):
         """No incident is in both, none is lost, and every one has all of its observations."""
         drawn = narrow.draw(a_service.NOW, 0.5)
-        book = Book(mission / "book.sqlite")
+        book = Book(large / "book.sqlite")
         for name, key in (("events", "event_id"), ("incidents", "incident_id"), ("findings", "finding_id")):
             whole = book.table(name)
             standing = whole.filter(pa.array(drawn.outside[name]))[key].to_pylist()
@@ -323,7 +329,6 @@ class TestWindow:
 class TestDisk:
     def test_what_the_disk_refused_is_told_when_there_is_room(self, mission, monkeypatch):
         """The picture is shown all the same; the alert waits for its row in the journal."""
-        from truceline.errors import StoreError
 
         async def scene(running: Running) -> None:
             record, refused = running.gate.record, asyncio.Event()
