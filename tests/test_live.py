@@ -259,7 +259,7 @@ class TestProvisionalAndSettled:
 
 
 @pytest.fixture(scope="module")
-def large(self, settled, tmp_path_factory) -> Path:
+def large(settled, tmp_path_factory) -> Path:
     """No exercise, and a window of two hours."""
     folder = shutil.copytree(settled, tmp_path_factory.mktemp("large") / "two-days")
     path = folder / "mission.toml"
