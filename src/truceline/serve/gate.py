@@ -38,6 +38,7 @@ class Limits:
     wait_s: float = 10.0  # who would wait longer because its source sends more than it may is told to come again
     group_bytes: int = 4 << 20  # read and synced together: about a tenth of a second
     turn_bytes: int = 256 << 10  # of one source before the next has its turn
+    gather_s: float = 0.01  # a small group waits so long for others: it costs as much as a larger one
     roll_rows: int = 1 << 14  # as many in the journal's tail become frames: a tenth of a second
     roll_bytes: int = 32 << 20
     roll_every_s: float = 30.0
@@ -216,6 +217,8 @@ class Gate:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            if self._bytes < self.limits.turn_bytes and not self._stopping:
+                await asyncio.sleep(self.limits.gather_s)
             self._wake.clear()  # what comes from here on is seen in the next round
             group, until_s = self._pick(loop.time())
             ready, self._ready = self._ready, []
