@@ -3,7 +3,7 @@
 import { el } from "../dom.js";
 import { t } from "../text.js";
 import { ask, oneOf, words } from "./ask.js";
-import { act, freshId } from "./doing.js";
+import { act } from "./doing.js";
 import { bytes, english, time } from "./parts.js";
 
 /** The keys of actions, in the order in which they are offered. */
@@ -14,7 +14,7 @@ export const KEYS = {
 
 const VERDICTS = ["verified", "not verified", "insufficient", "exempt"];
 const LABELS = ["parties", "sending_states", "public"];
-const LARGEST_BYTES = 25_000_000; // the service's bound; it says so itself where it is another
+const LARGEST_BYTES = 32 * 2 ** 20; // the service's bound; it says so itself where it is another
 
 /**
  * What can be done about a case: by action, a function that asks what it needs and does it.
@@ -122,11 +122,10 @@ function attach(api, caseId) {
   const label = el("label", { class: "field" }, t("attach.file", { most: bytes(LARGEST_BYTES) }), file);
   const note = el("p", { class: "soft" }, t("attach.note"));
   const send = () => {
-    const chosen = file.files[0];
-    const query = new URLSearchParams({ name: chosen.name, action_id: freshId() });
-    return api.put(`/api/cases/${caseId}/attachments?${query}`, chosen, {
-      "content-type": chosen.type || "application/octet-stream",
-    });
+    const [chosen] = file.files;
+    const query = new URLSearchParams({ name: chosen.name });
+    const type = chosen.type || "application/octet-stream";
+    return api.put(`/api/cases/${caseId}/attachments?${query}`, chosen, { "content-type": type });
   };
   return ask({ title: t("action.attach"), go: t("attach.send"), fields: [label, note], send });
 }
@@ -163,12 +162,14 @@ export function history(entries) {
       one.assignee && `: ${one.assignee}`,
       one.label && ` → ${t(`label.short.${one.label}`)}`,
       (one.text ?? one.reason) && el("blockquote", {}, one.text ?? one.reason),
-      one.attachment_sha256 &&
+      one.attachment_sha256 && [
+        ": ",
         el(
           "a",
           { href: `/api/attachments/${one.attachment_sha256}`, download: one.attachment_name ?? "" },
           `${one.attachment_name ?? one.attachment_sha256} (${bytes(one.attachment_bytes)})`,
         ),
+      ],
       one.void && el("p", { class: "soft" }, t("history.void"), " ", english(one.void)),
     );
   };

@@ -97,5 +97,8 @@ export function party(id, mission) {
 }
 
 /** Bytes as people say them. */
-export const bytes = (n) =>
-  n === null || n === undefined ? "—" : n < 1e6 ? `${number(n / 1e3, 1)} kB` : `${number(n / 1e6, 1)} MB`;
+export function bytes(n) {
+  if (n === null || n === undefined) return "—";
+  if (n < 1e3) return `${number(n)} B`;
+  return n < 1e6 ? `${number(n / 1e3, 1)} kB` : `${number(n / 1e6, 1)} MB`;
+}
