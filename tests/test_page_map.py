@@ -246,6 +246,15 @@ def test_a_later_frame_changes_only_the_tracks_it_speaks_of(ask):
     assert (told["size"], told["live"], told["one"]["lon"]) == (3000, 2999, 40.0), "serial 8 is gone"
 
 
+def test_tracks_that_are_gone_leave_no_rows_behind(ask):
+    """A page stays open for weeks."""
+    first = a_frame([(i, 37.0, 48.0, 1.0, 0, 1, 0, 0) for i in range(5000)])
+    gone = a_frame([(i, 37.0, 48.0, 1.0, 0, 1, 1, 0) for i in range(5000) if i != 7])
+    again = a_frame([(7, 41.0, 48.0, 1.0, 0, 0, 0, 0)])
+    told = ask("tracks.js", TAKEN, [first, gone, again])
+    assert (told["size"], told["live"], told["row"], told["one"]["lon"]) == (1, 1, 0, 41.0)
+
+
 @pytest.mark.parametrize("broken", [b"TLT2" + bytes(12), b"TLT1" + struct.pack("<Id", 5, 0.0), b"TL"])
 def test_a_frame_that_is_none_is_refused_aloud(ask, broken):
     said = ask(

@@ -131,9 +131,28 @@ export class Tracks {
       this.flags[row] = flags;
       this.seen[row] = this.at - words[at + 5] / 1000;
     }
+    if (this.size > 4096 && this.live < this.size / 2) this.compact();
     this.tell(this.size !== before);
     performance.measure("tracks taken", { start: began });
     performance.clearMeasures("tracks taken"); // whoever observes has it; a day of them is not kept
+  }
+
+  /** Leave out the rows of tracks that are gone: days of them would fill the memory. */
+  compact() {
+    let to = 0;
+    for (let row = 0; row < this.size; row++) {
+      const serial = this.serials[row];
+      if (this.flags[row] & GONE) {
+        this.row.delete(serial);
+        this.serial.delete(this.about.get(serial)?.id ?? "");
+        this.about.delete(serial);
+        continue;
+      }
+      for (const column of [this.serials, this.lon, this.lat, this.speed, this.course, this.kind, this.flags, this.seen])
+        column[to] = column[row];
+      this.row.set(serial, to++);
+    }
+    this.size = to;
   }
 
   /**
