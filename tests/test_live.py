@@ -8,7 +8,7 @@ import asyncio
 import csv
 import io
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -143,6 +143,16 @@ def as_csv(folder: Path, *rows: dict[str, str]) -> bytes:
     return out.getvalue().encode()
 
 
+OF_CASES = ("cases", "incidents", "events", "associations")
+
+
+def a_verdict(folder: Path, tables: Mapping[str, pa.Table]) -> pa.Table:
+    """A verdict on the first case, signed and in no journal yet."""
+    row = tables["cases"].slice(0, 1).to_pylist()[0]
+    _, signed = desk.sign(folder, row, tables, "verified", reason="seen twice", by="vera", at=a_service.NOW, edition=1)
+    return signed
+
+
 class TestProvisionalAndSettled:
     """The same code draws both, so they agree where they can."""
 
@@ -255,6 +265,30 @@ class TestProvisionalAndSettled:
             await running.post("patrols", as_csv(mission, a_shelling("9001")))
             await running.until(lambda: running.live.snapshot.edition.number == number + 1)
 
+        run(mission, scene, settle_every_s=0.5)
+
+    def test_a_verdict_alone_makes_an_edition(self, mission):
+        """Nothing else being new, what was signed stands in the next edition's cases."""
+
+        async def scene(running: Running) -> None:
+            first = running.live.snapshot
+            signed = a_verdict(mission, first.tables)
+            await running.gate.record("verdict", signed)
+            await running.until(lambda: running.live.snapshot.edition.number == first.edition.number + 1)
+            assert "verified" in running.live.snapshot.tables["cases"]["state"].to_pylist()
+
+        run(mission, scene, settle_every_s=0.5)
+
+    def test_what_an_earlier_run_left_unsettled_makes_one_too(self, mission):
+        """It was acknowledged, and then the service was killed: nobody has to send anything for it to be settled."""
+
+        async def scene(running: Running) -> None:
+            number = Book(mission / "book.sqlite").latest().number
+            await running.until(lambda: Book(mission / "book.sqlite").latest().number == number + 1)
+
+        with Journal(mission / "journal", write=True) as journal:
+            signed = a_verdict(mission, {name: Book(mission / "book.sqlite").table(name) for name in OF_CASES})
+            journal.append("verdict", signed)
         run(mission, scene, settle_every_s=0.5)
 
 

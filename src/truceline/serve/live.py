@@ -92,7 +92,6 @@ class LivePicture:
         self._room = asyncio.Event()
         self._room.set()
         self._work = asyncio.Event()
-        self._unsettled = 0
         self._moving: list[pa.Table] = []
         self._moves = asyncio.Event()
         self._frames = TrackFrames()
@@ -150,7 +149,6 @@ class LivePicture:
             self._waits_since = asyncio.get_running_loop().time()
         self._waiting.append(rows)
         self._waiting_rows += rows.num_rows
-        self._unsettled += rows.num_rows
         if self._waiting_rows > MOST_WAITING and not self._stopped:
             self._room.clear()
         self._work.set()
@@ -168,16 +166,14 @@ class LivePicture:
             As `pipeline.settle`.
         """
         async with self._settling:
-            before, self._unsettled = self._unsettled, 0
             try:
                 if roll := getattr(self.gate, "roll", None):
                     await roll()
                 if self._settler is None:
                     self._settler = Child(picturing.settling, self.folder, record=self.gate.record, nice=5)
                 edition: Edition = await self._settler.ask("settle", self.clock())
-            except BaseException as error:
-                self._unsettled += before
-                if isinstance(error, EndedError) and self._settler is not None:
+            except EndedError:
+                if self._settler is not None:
                     self._settler.end()
                     self._settler = None
                 raise
@@ -316,7 +312,7 @@ class LivePicture:
     async def _keep_settling(self) -> None:
         while True:
             await asyncio.sleep(self.settle_every_s)
-            if self._unsettled:
+            if await asyncio.to_thread(snapshots.unsettled, self.folder):
                 await self.settle()
 
     async def _keep_hearing(self) -> None:

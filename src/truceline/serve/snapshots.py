@@ -8,13 +8,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from truceline import finding, picture
+from truceline.intake import JOURNAL
 from truceline.kernels.idset import index_in
 from truceline.observation import ids
-from truceline.pipeline import BOOK
+from truceline.pipeline import BOOK, made
 from truceline.rules.zones_at import ZONES
 from truceline.serve.child import all_unpacked, packed
 from truceline.serve.window import DRAWN, FOLLOWED, Drawn
-from truceline.store import Book, Edition
+from truceline.store import Book, Edition, Journal
 
 Tables = dict[str, pa.Table]
 
@@ -51,6 +52,14 @@ def standing(folder: Path, outside: Mapping[str, npt.NDArray[np.bool_]]) -> tupl
         mask = outside.get(name)
         out[name] = rows if mask is None or mask.all() else rows.filter(pa.array(mask))
     return out, edition
+
+
+def unsettled(folder: Path) -> bool:
+    """Whether the journal has observations or verdicts that no edition was made from, also those of an earlier run."""
+    with Journal(folder / JOURNAL) as journal:
+        rows = journal.rows("observation"), journal.rows("verdict")
+        editions = made(journal)
+    return rows[0] > 0 and (not editions or rows != (editions[-1].observations, editions[-1].verdicts))
 
 
 def joined(settled: Tables, drawn: Drawn) -> Tables:
