@@ -40,10 +40,10 @@ def test_making_the_files_again_gives_the_same_bytes(tmp_path):
 
 
 def test_the_example_is_small_and_says_that_it_is_an_exercise():
-    assert sum(path.stat().st_size for path in SHIPPED) < 200_000
+    assert sum(path.stat().st_size for path in SHIPPED) < 300_000
     assert Mission.load(FOLDER).exercise
     records = sum(source["records"] for source in EXPECTED["sources"].values())
-    assert 300 <= records <= 800
+    assert 300 <= records <= 1_200
 
 
 def test_no_headline_can_pass_for_a_claim():
@@ -73,8 +73,8 @@ def test_intake_accounts_for_every_record_as_planned(name):
 
 
 def test_the_truth_names_every_record():
-    """`about` has one entry a record: the occurrence it is about, or nothing."""
-    occurrences = {one["id"] for one in EXPECTED["occurrences"]}
+    """`about` has one entry a record: the occurrence or the mover it is about, or nothing."""
+    occurrences = {one["id"] for one in EXPECTED["occurrences"] + EXPECTED["movers"]}
     for name, path in ((s.id, path) for s in Mission.load(FOLDER).source for path in files(FOLDER, s.paths)):
         about = EXPECTED["about"][Path(path).relative_to(FOLDER).as_posix()]
         assert set(about) <= occurrences | {""}, name
@@ -111,7 +111,8 @@ def told(tmp_path_factory) -> dict[str, list[dict[str, Any]]]:
     intake.ingest(folder, RECEIVED)
     pipeline.settle(folder, RECEIVED)
     with Book(folder / pipeline.BOOK) as book:
-        tables = {name: book.table(name).to_pylist() for name in ("associations", "events", "incidents", "findings")}
+        names = ("associations", "events", "incidents", "findings", "tracks", "track_points")
+        tables = {name: book.table(name).to_pylist() for name in names}
     with Journal(folder / "journal") as journal:
         observations = journal.table("observation", ["observation_id", "file", "record"])
     return tables | {"observations": observations.to_pylist()}
@@ -229,3 +230,30 @@ class TestTheStory:
     def test_stubble_eleven_kilometres_from_the_line_could_be_either(self, p_conflict):
         """Two days of a war that never was there before, and spring: the model does not know, and says so."""
         assert all(0.2 < p < 0.8 for p in p_conflict("grass-quiet-sector"))
+
+    def test_each_mover_is_one_track_of_all_its_fixes(self, told):
+        """Five objects, five tracks, each with its name and what it is; every fix accepted is a point of it."""
+        about = {
+            row["observation_id"]: EXPECTED["about"][row["file"]][row["record"] - 1] for row in told["observations"]
+        }
+        truth = {one["id"]: one for one in EXPECTED["movers"]}
+        followed = {row["track_id"]: row for row in told["tracks"]}
+        assert {(row["identity"], row["what"]) for row in followed.values()} == {
+            (one["identity"], one["what"]) for one in truth.values()
+        }
+        assert len(followed) == len(truth)
+        points = Counter(about[row["observation_id"]] for row in told["track_points"])
+        assert points == {name: one["fixes"] for name, one in truth.items()}
+        whose = {(followed[row["track_id"]]["identity"], about[row["observation_id"]]) for row in told["track_points"]}
+        assert whose == {(one["identity"], name) for name, one in truth.items()}
+
+    def test_the_aircraft_near_the_line_is_a_breach_and_those_far_off_are_not(self, told):
+        """Nobody notified the light aircraft; airliners and the mission's own vehicles are held against nothing."""
+        of_tracks = {row["identity"]: row["track_id"] for row in told["tracks"]}
+        visits = [row for row in told["associations"] if row["track_id"] is not None]
+        incident_of = {row["event_id"]: row["incident_id"] for row in told["events"]}
+        whose = {incident_of[row["event_id"]]: row["track_id"] for row in visits if row["event_id"] in incident_of}
+        found = [row for row in told["findings"] if row["subject_id"] in whose]
+        assert {whose[row["subject_id"]] for row in found} == {of_tracks["icao:f00a03"]}
+        assert {(row["clause"], row["reading"]) for row in found} == {("4.3", "party-a"), ("4.3", "party-b")}
+        assert all(row["p_breach"] > 0.95 for row in found)

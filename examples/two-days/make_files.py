@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import movers
 import past
 import people
 import sky
@@ -19,7 +20,7 @@ from world import TRUTH, Row, dice, line_of, line_on, truth_of, where
 
 class File(NamedTuple):
     source: str
-    head: str
+    head: str  # of a table
     rows: list[Row]
 
 
@@ -31,6 +32,7 @@ def make(folder: Path) -> None:
     patrols, cameras = people.logs(PATROLS + heard, CAMERAS + recorded)
     first, second = people.press()
     snpp, noaa20 = sky.satellites()
+    one_day, another = movers.states()
     files = {
         "firms/SUOMI_VIIRS_C2_2031-03-14.csv": File("viirs", sky.HEAD, snpp[0]),
         "firms/SUOMI_VIIRS_C2_2031-03-15.csv": File("viirs", sky.HEAD, snpp[1]),
@@ -41,10 +43,14 @@ def make(folder: Path) -> None:
         "field/patrols.csv": File("patrols", people.LOG, patrols),
         "field/cameras.csv": File("cameras", people.LOG, cameras),
         "field/liaison.csv": File("liaison", people.CLAIMS, people.liaison()),
+        "movers/aircraft_2031-03-14.csv": File("aircraft", movers.HEAD, one_day),
+        "movers/aircraft_2031-03-15.csv": File("aircraft", movers.HEAD, another),
+        "movers/vehicles.cot": File("vehicles", "", movers.events()),
     }
     for path, file in files.items():
         mark = "\ufeff" if file.source == "press" else ""  # as VIINA begins
-        write(folder / path, f"{mark}{file.head}\n" + "".join(f"{row.text}\n" for row in file.rows))
+        head = f"{mark}{file.head}\n" if file.head else ""
+        write(folder / path, head + "".join(f"{row.text}\n" for row in file.rows))
     for path, rows in past.years().items():
         write(folder / path, f"{past.HEAD}\n" + "".join(f"{text}\n" for text in rows))
     write(folder / "field/civil.geojson", collection(people.civil()))
@@ -82,7 +88,8 @@ def expected(files: dict[str, File]) -> dict[str, Any]:
     sources["civil"] = {"records": len(CIVIL), "accepted": len(CIVIL), "duplicates": 0, "rejected": 0, "bad": []}
     about = {path: [row.about for row in file.rows] for path, file in files.items()}
     about["field/civil.geojson"] = [damage.about for damage in CIVIL]
-    return {"sources": sources, "occurrences": [truth_of(one) for one in TRUTH.values()], "about": about}
+    occurrences = [truth_of(one) for one in TRUTH.values()]
+    return {"sources": sources, "occurrences": occurrences, "movers": movers.truth(), "about": about}
 
 
 def collection(features: list[dict[str, Any]]) -> str:

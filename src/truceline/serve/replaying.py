@@ -32,6 +32,8 @@ _STEP_S = 0.2
 _LEAD = timedelta(minutes=10)
 #: First bytes of formats of which every record stands for itself; a table's header goes with every payload.
 _GEOJSON = (b"{",)
+#: Feeds whose files may be tables; a file of theirs that begins with a record has no header.
+_TABULAR = ("table", "firms", "adsb", "ais")
 
 
 class Part(NamedTuple):
@@ -107,7 +109,9 @@ def _part(source: Source, folder: Path, path: str, at: datetime) -> Part:
     with open(path, "rb") as file:
         head = Stream(file).read(1 << 16).removeprefix(b"\xef\xbb\xbf")
     features = head.lstrip()[:1] in _GEOJSON
-    header = None if features or source.feed not in ("table", "firms") else head.split(b"\n", 1)[0] + b"\n"
+    first = head.split(b"\n", 1)[0]
+    tabular = source.feed in _TABULAR and not features and first.strip() not in {one.strip() for one in raw[:1]}
+    header = first + b"\n" if tabular else None
     return Part(source.id, Path(path).name, header, features, until[by_time], [raw[k] for k in by_time.tolist()])
 
 
