@@ -21,7 +21,7 @@ from defusedxml.ElementTree import fromstring
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from a_service import ADMINISTRATOR, ANYBODY, NOW, OFFICER, PARTY_A, PATROL, STATE, a_service, an_example
+from a_service import ADMINISTRATOR, ANYBODY, NOW, OFFICER, PARTY_A, PATROL, STATE, a_service, an_example, client
 from test_inputs import NOW_REAL, until
 from truceline import coarse
 from truceline.errors import MissionError
@@ -238,6 +238,27 @@ def test_what_clients_send_is_thrown_away_unless_a_source_takes_it(service):
         TakServer(service, source="viirs")
 
 
+def test_the_board_of_sources_shows_the_ports_to_the_mission_alone(shared):
+    """How many listen and what they sent; behind the sources, so that nobody takes a port for one."""
+
+    async def story() -> None:
+        async with serving(shared) as (server, connect):
+            shared.kept["tak"] = [server]
+            one = await connect()
+            one.writer.write(cot.event("P-3", "a-f-G-E-V", NOW, NOW, 37.5, 48.1))
+            await until(lambda: server.board()["discarded"] == 1)
+            *_, last = await asyncio.to_thread(lambda: client(shared, OFFICER).get("/api/sources").json())
+            assert (last["id"].partition(":")[0], last["state"]) == ("tak", "out")
+            assert (last["clients"], last["connected"], last["discarded"], last["source"]) == (1, 1, 1, None)
+            theirs = await asyncio.to_thread(lambda: client(shared, STATE).get("/api/sources").json())
+            assert theirs == []
+
+    try:
+        run(story)
+    finally:
+        del shared.kept["tak"]
+
+
 def test_a_client_that_does_not_read_is_let_go(service):
     """Its place is free, and what waited for it is gone from memory."""
 
@@ -292,8 +313,8 @@ def test_a_client_is_whom_its_certificate_says(shared, tmp_path):
         await until(lambda: clients[0].uids() == set(marks(shared, PARTY_A)))
         await until(clients[1].task.done)
         assert clients[1].events == []
-        for client in clients:
-            client.writer.close()
+        for one in clients:
+            one.writer.close()
         clients[0].task.cancel()
         await asyncio.gather(*(one.task for one in clients), return_exceptions=True)
         await tak.stop()

@@ -30,6 +30,9 @@ def serve(
     tak_port: Annotated[
         list[int] | None, Parameter(help="Listen for TAK clients; may be given again.", negative="")
     ] = None,
+    tak_source: Annotated[
+        str | None, Parameter(help="Take what TAK clients send as records of this source of the feed cot.")
+    ] = None,
     log: Annotated[bool, Parameter(negative="", help="A line for each request on standard error.")] = False,
 ) -> int:
     """Run the mission's live service: sources in, picture out, until Ctrl-C.
@@ -41,10 +44,12 @@ def serve(
 
     if (tls_cert is None) != (tls_key is None):
         raise MissionError("--tls-cert and --tls-key go together")
+    if tak_source is not None and not tak_port:
+        raise MissionError("--tak-source takes what TAK clients send: give their port too, --tak-port")
     if log:
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
         logging.getLogger("truceline").setLevel(logging.INFO)
-    at = Listening(host, port, tls_cert, tls_key, tls_ca, tuple(tak_port or ()))
+    at = Listening(host, port, tls_cert, tls_key, tls_ca, tuple(tak_port or ()), tak_source)
 
     def tell(entrance: str) -> None:
         print(f"listening: open {entrance}", flush=True)

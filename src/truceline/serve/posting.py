@@ -70,7 +70,20 @@ _BOARD = [
         "silent_since": None,
         "reasons": ["record 2: lat = 91 is outside -90..90"],
         "input": {"source": "field", "way": "listen tcp://0.0.0.0:7000", "state": "listening", "connections": 2},
-    }
+    },
+    {
+        "id": "tak:8089",
+        "feed": "cot",
+        "state": "out",
+        "source": None,
+        "clients": 3,
+        "connected": 5,
+        "refused": 0,
+        "slow": 1,
+        "pings": 40,
+        "taken": 0,
+        "discarded": 12,
+    },
 ]
 
 
@@ -118,13 +131,17 @@ async def post(id: str, request: Request, principal: Report) -> Response:
     response_model=None,
 )
 async def board(request: Request, principal: See) -> Response:
-    """For the mission's own readers; an empty list for everybody else: sensors' names and gaps are nobody else's."""
+    """For the mission's own readers; an empty list for everybody else: sensors' names and gaps are nobody else's.
+
+    Behind the sources the ports of TAK clients, each a row with the state "out".
+    """
     mine = principal.label == "mission" and principal.party is None
     service = service_of(request)
     inputs = service.kept.get("inputs")  # how it comes in beside being posted, where the mission file says so
     ways = inputs.board() if inputs is not None else {}
-    rows = [{**row, "input": ways.get(row["id"])} for row in service.gate.sources()] if mine else []
-    return Response(msgspec.json.encode(rows), media_type="application/json")
+    rows = [{**row, "input": ways.get(row["id"])} for row in service.gate.sources()]
+    rows += [tak.row() for tak in service.kept.get("tak", ())]
+    return Response(msgspec.json.encode(rows if mine else []), media_type="application/json")
 
 
 async def _body(request: Request) -> bytes:

@@ -47,6 +47,7 @@ class Listening(NamedTuple):
     key: Path | None = None
     authority: Path | None = None  # that has signed the certificates of TAK clients and devices
     tak_ports: Sequence[int] = ()
+    tak_source: str | None = None  # takes what TAK clients send
 
 
 @contextlib.asynccontextmanager
@@ -104,12 +105,15 @@ async def running(
         kept = asyncio.create_task(audit.keep(door, service))
         ending.push_async_callback(_ended, kept)
         plain = LOCAL if is_loopback(at.host) and not accounts.has_administrator() else ANYBODY
-        taks = []
-        for port in at.tak_ports:
-            tak = TakServer(service, principal_of_certificate=door.principal_of_certificate, plain=plain)
+        taks = service.kept["tak"] = [
+            TakServer(
+                service, principal_of_certificate=door.principal_of_certificate, plain=plain, source=at.tak_source
+            )
+            for _ in at.tak_ports
+        ]
+        for tak, port in zip(taks, at.tak_ports, strict=True):
             ending.push_async_callback(tak.stop)
-            taks.append(await tak.start(at.host, port, context))
-        service.kept["tak_ports"] = taks
+            await tak.start(at.host, port, context)
         yield service
 
 

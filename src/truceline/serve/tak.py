@@ -79,6 +79,7 @@ class TakServer:
         self._service, self._limits, self._plain = service, limits or TakLimits(), plain
         self._of_certificate = principal_of_certificate
         self._delivery = None if source is None else self._taking(source)
+        self._source, self._port = source, 0
         self._server: asyncio.Server | None = None
         self._clients: dict[asyncio.Task[Any], _Client] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -114,7 +115,8 @@ class TakServer:
         except OSError as error:
             raise MissionError(f"TAK port {host}:{port}: cannot be listened on: {error.strerror or error}") from error
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._tell())]
-        return int(self._server.sockets[0].getsockname()[1])
+        self._port = int(self._server.sockets[0].getsockname()[1])
+        return self._port
 
     async def stop(self) -> None:
         """Stop listening and let every client go."""
@@ -126,9 +128,13 @@ class TakServer:
         self._tasks = []
 
     def board(self) -> dict[str, Any]:
-        """clients, and counts since the start: connected, refused, slow (let go), pings, taken, discarded events."""
+        """clients now; since the start connected, refused, slow (let go), pings, taken and discarded events."""
         names = ("connected", "refused", "slow", "pings", "taken", "discarded")
         return {"clients": len(self._clients)} | {name: self._counts[name] for name in names}
+
+    def row(self) -> dict[str, Any]:
+        """As the board of sources has it: what goes out by this port, and into which source what comes in is taken."""
+        return {"id": f"tak:{self._port}", "feed": "cot", "state": "out", "source": self._source, **self.board()}
 
     # Clients
 

@@ -125,7 +125,10 @@ export function service(state) {
     else throw error;
   };
 
-  const sources = async () => state.set({ sources: (await get("/api/sources")) ?? [] });
+  const sources = async () => {
+    const rows = (await get("/api/sources")) ?? [];
+    state.set({ sources: rows.filter((one) => one.state !== "out"), outlets: rows.filter((one) => one.state === "out") });
+  };
   const alerts = async () => {
     const said = await get("/api/alerts", { limit: 200 });
     state.set({ alerts: Array.isArray(said) ? said : (said.alerts ?? []) });
@@ -216,7 +219,7 @@ export function service(state) {
 
     async signOut() {
       await request("/api/session", { method: "DELETE" });
-      state.set({ selected: null, alerts: [], sources: [], picture: { ...state.get().picture, revision: null } });
+      state.set({ selected: null, alerts: [], sources: [], outlets: [], picture: { ...state.get().picture, revision: null } });
       tracks.clear();
       await reload();
       listen();

@@ -495,6 +495,7 @@ export const CATALOGUE = {
   "sources.last_received": ["Last received", "Востаннє отримано"],
   "sources.last_at": ["Speaks up to", "Дані станом на"],
   "sources.waiting_bytes": ["Bytes waiting", "Байтів у черзі"],
+  "sources.outlet": ["TAK clients, port {port}: {clients} connected. Since the start: {refused} refused, {slow} let go because they read too slowly, {taken} events taken, {discarded} thrown away.", "Клієнти TAK, порт {port}: підключено {clients}. Від запуску: відмовлено {refused}, від’єднано через повільне читання {slow}, прийнято подій {taken}, відкинуто {discarded}."],
   "sources.reasons": ["Why records were rejected", "Чому записи відхилено"],
   "reports.title": ["Reports", "Звіти"],
   "reports.read": ["Read", "Читати"],

@@ -28,6 +28,7 @@
  * @property {"known" | "settled"} knowledge  as it was known at that time, or as it is settled now
  * @property {Picture} picture
  * @property {any[]} sources
+ * @property {any[]} outlets  ports of TAK clients
  * @property {any[]} alerts
  * @property {"live" | "connecting" | "offline" | "error"} connection
  * @property {string | null} trouble  what went wrong, in the service's words
@@ -58,6 +59,7 @@ const INITIAL = {
   knowledge: "settled",
   picture: noPicture(),
   sources: [],
+  outlets: [],
   alerts: [],
   connection: "connecting",
   trouble: null,

@@ -19,11 +19,18 @@ export function mount(element, state, api) {
   const above = el("div", {});
   const list = el("ul", { class: "board" });
   const total = el("p", { class: "soft" });
-  fill(element, heading(t("sources.title")), above, total, list);
+  const out = el("div", {});
+  fill(element, heading(t("sources.title")), above, total, list, out);
 
   function show() {
-    const { sources, session, selected } = state.get();
+    const { sources, outlets, session, selected } = state.get();
     fill(above, connection(state.get()));
+    fill(
+      out,
+      outlets.map((one) =>
+        el("p", { class: "soft" }, t("sources.outlet", { ...one, port: one.id.replace("tak:", "") })),
+      ),
+    );
     if (!may(session, "evidence") && !sources.length)
       return void fill(
         list,
@@ -91,7 +98,7 @@ export function mount(element, state, api) {
         : null,
     );
 
-  const stops = [state.on(["sources", "connection", "selected"], show)];
+  const stops = [state.on(["sources", "outlets", "connection", "selected"], show)];
   api
     .sources?.()
     .catch(
