@@ -49,9 +49,9 @@ STORAGE = (39.386, 49.344)
 
 AIRCRAFT = [
     Mover("airliner-west", "icao:f00a01", "aircraft.fixed_wing", "EXR101", "14 11:00",
-          through((37.30, 51.2), (37.75, 47.6)), 231.0, 15, 0, "an airliner, high and far west of the line", alt_m=10970.0),
+          through((37.30, 51.2), (37.75, 47.6)), 231.0, 15, 0, "an airliner high and far west of it", alt_m=10970.0),
     Mover("airliner-east", "icao:f00a02", "aircraft.fixed_wing", "EXR202", "15 09:00",
-          through((41.45, 51.0), (40.90, 47.7)), 236.0, 15, 0, "an airliner, high and far east of the line", alt_m=10360.0),
+          through((41.45, 51.0), (40.90, 47.7)), 236.0, 15, 0, "an airliner high and far east of it", alt_m=10360.0),
     Mover("light-aircraft", "icao:f00a03", "aircraft.light", "EXL303", "15 13:30",
           along((47.0, 48.0), (47.5, 25.0), (46.0, 8.0), (38.0, 6.0), (30.0, 7.0), (28.0, 20.0), (30.0, 38.0)),
           60.0, 15, 0, "a light aircraft 6 km E of the line, which nobody notified", "no-fly-east", 460.0),
@@ -104,7 +104,7 @@ _CATEGORY = {"aircraft.fixed_wing": "A3", "aircraft.light": "B4"}
 
 
 def states() -> list[list[Row]]:
-    """State vectors of the two days, as receivers together give them; rows heard twice and a slipped point among them."""
+    """State vectors of the two days as receivers together give them; repeats and a slipped point among them."""
     days: list[list[tuple[datetime, Row]]] = [[], []]
     for mover in AIRCRAFT:
         for fix in fixes(mover, 20.0):
