@@ -65,11 +65,13 @@ def timed(command: list[str], **env: str) -> Timed:
 
 
 def example_mission(folder: Path, *left_out: str) -> None:
-    """The example without its baseline, and without the folders named: the peer has no model of conflict fires, so
-    both sides give every fire the mission's prior."""
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__", "past", *left_out))
+    """The example without its baseline, what moves, and the folders named: the peer has no model of conflict fires, so
+    both sides give every fire the mission's prior, and it does not track."""
+    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__", "past", "movers", *left_out))
     text = (folder / "mission.toml").read_text()
-    (folder / "mission.toml").write_text(re.sub(r"^\[baseline\].*?(?=^\[)", "", text, flags=re.M | re.S))
+    for table in (r"\[baseline\]", r'\[\[source\]\][^\n]*\nid = "(?:aircraft|vehicles)"'):
+        text = re.sub(rf"^{table}.*?(?=^\[)", "", text, flags=re.M | re.S)
+    (folder / "mission.toml").write_text(text)
 
 
 def real_mission(folder: Path, data: Path) -> None:

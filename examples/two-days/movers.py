@@ -53,7 +53,8 @@ AIRCRAFT = [
     Mover("airliner-east", "icao:f00a02", "aircraft.fixed_wing", "EXR202", "15 09:00",
           through((41.45, 51.0), (40.90, 47.7)), 236.0, 15, 0, "an airliner high and far east of it", alt_m=10360.0),
     Mover("light-aircraft", "icao:f00a03", "aircraft.light", "EXL303", "15 13:30",
-          along((47.0, 48.0), (47.5, 25.0), (46.0, 8.0), (38.0, 6.0), (30.0, 7.0), (28.0, 20.0), (30.0, 38.0)),
+          along((47.0, 48.0), (47.5, 25.0), (46.0, 8.0), (38.0, 6.0),
+                (30.0, 7.0), (33.0, 15.0), (42.0, 21.0), (47.0, 40.0)),
           60.0, 15, 0, "a light aircraft 6 km E of the line, which nobody notified", "no-fly-east", 460.0),
 ]  # fmt: skip
 VEHICLES = [
