@@ -7,13 +7,28 @@ const KEPT = "truceline.theme";
 const THEMES = /** @type {const} */ (["auto", "light", "dark"]);
 // Behind by more than this the picture says up to when it speaks.
 const BEHIND_MS = 5 * 60_000;
+// Here the panel lies over the map, as style.css has it.
+const NARROW = "(max-width: 1023px)";
+
+const place = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+function fold(folded) {
+  place("work").classList.toggle("wide", folded);
+  place("fold").setAttribute("aria-expanded", String(!folded));
+  place("fold").setAttribute("aria-label", t(folded ? "shell.panel.show" : "shell.panel.hide"));
+}
+
+/** Show a place of the map, and the map, where the panel lies over it. */
+export function showOnMap(state, zoom, lat, lon) {
+  state.set({ map: [zoom, lat, lon] });
+  if (matchMedia(NARROW).matches) fold(true);
+}
 
 /**
  * @param {import("./state.js").State} state
  * @param {import("./api.js").Api} api
  */
 export function shell(state, api) {
-  const place = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
   state.set({ theme: kept() });
   let loaded = { now: 0, at: 0 };
 
@@ -85,14 +100,9 @@ export function shell(state, api) {
     button.title = t("theme.switch");
   };
 
-  const fold = (folded) => {
-    place("work").classList.toggle("wide", folded);
-    place("fold").setAttribute("aria-expanded", String(!folded));
-    place("fold").setAttribute("aria-label", t(folded ? "shell.panel.show" : "shell.panel.hide"));
-  };
   place("fold").addEventListener("click", () => fold(!place("work").classList.contains("wide")));
   // where the panel lies over the map it opens when something is chosen
-  const narrow = matchMedia("(max-width: 1023px)");
+  const narrow = matchMedia(NARROW);
   fold(narrow.matches);
   narrow.addEventListener("change", () => fold(narrow.matches));
   state.on(["selected", "view"], ({ selected }, changed) => (selected || changed.has("view")) && fold(false));

@@ -105,6 +105,35 @@ export class Incidents {
     this.findings = new Map();
     /** @type {Map<string, Set<string>>} */
     this.of = new Map();
+    // what changed since the map was last told
+    this.whole = true;
+    /** @type {Set<string>} */
+    this.touched = new Set();
+    /** @type {Set<string>} */
+    this.shown = new Set();
+    this.drawnOnce = false;
+  }
+
+  /**
+   * Take note of a change; several may come before the map is told.
+   * @param {import("../state.js").Picture} picture
+   */
+  hear(picture) {
+    const { incidents, findings } = picture.changes;
+    for (const id of [...(incidents?.upserted ?? []), ...(incidents?.removed ?? [])]) this.touched.add(id);
+    this.whole ||= !incidents || !findings;
+    if (!findings) {
+      this.findings.clear();
+      this.of.clear();
+      for (const one of picture.findings.values()) this.note(one);
+      return;
+    }
+    for (const id of findings.removed) this.forget(id);
+    for (const id of findings.upserted) {
+      this.forget(id);
+      const one = picture.findings.get(id);
+      if (one) this.touched.add(this.note(one));
+    }
   }
 
   /**
@@ -112,23 +141,16 @@ export class Incidents {
    * @param {import("../state.js").Picture} picture
    * @returns {{whole: any} | {remove: string[], add: any[]}}
    */
-  follow(picture) {
-    const { incidents, findings } = picture.changes;
-    const touched = new Set(incidents?.upserted ?? []);
-    if (!findings) {
-      this.findings.clear();
-      this.of.clear();
-      for (const one of picture.findings.values()) this.note(one);
-    } else {
-      for (const id of findings.removed) this.forget(id, touched);
-      for (const id of findings.upserted) {
-        this.forget(id, touched);
-        const one = picture.findings.get(id);
-        if (one) touched.add(this.note(one));
-      }
-    }
-    if (!incidents || !findings) return { whole: collection(this.drawn([...picture.incidents.keys()], picture)) };
-    return { remove: incidents.removed, add: this.drawn([...touched], picture) };
+  told(picture) {
+    const [whole, touched] = [this.whole, [...this.touched]];
+    this.whole = false;
+    this.touched.clear();
+    this.drawnOnce ||= picture.revision !== null;
+    if (whole) this.shown.clear();
+    const add = this.drawn(whole ? [...picture.incidents.keys()] : touched, picture);
+    for (const { properties } of add) this.shown.add(properties.id);
+    if (whole) return { whole: collection(add) };
+    return { remove: touched.filter((id) => !picture.incidents.has(id) && this.shown.delete(id)), add };
   }
 
   note({ id, properties }) {
@@ -139,12 +161,12 @@ export class Incidents {
     return subject;
   }
 
-  forget(id, touched) {
+  forget(id) {
     const known = this.findings.get(id);
     if (!known) return;
     this.findings.delete(id);
     this.of.get(known.subject)?.delete(id);
-    touched.add(known.subject);
+    this.touched.add(known.subject);
   }
 
   /** The findings of a subject that are likely. */

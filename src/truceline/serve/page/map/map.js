@@ -4,12 +4,14 @@ import * as maplibregl from "/page/vendor/maplibre-gl.mjs";
 import { fill, el } from "../dom.js";
 import { dark } from "../shell.js";
 import { onLanguage, t } from "../text.js";
+import { inTurn } from "../turns.js";
 import { Dots } from "./dots.js";
-import { bounds, collection } from "./geometry.js";
+import { collection } from "./geometry.js";
 import * as ground from "./ground.js";
 import { tip } from "./hover.js";
 import { dashed, ellipses, eventsOf, Incidents, incidentLayers, points } from "./incidents.js";
 import { GROUPS, legend } from "./legend.js";
+import { looking } from "./looking.js";
 import { palette } from "./palette.js";
 import { Pointer } from "./pointer.js";
 import * as silence from "./silence.js";
@@ -20,6 +22,8 @@ import { path, trailLayers } from "./trail.js";
 const SETTLE_MS = 120;
 // Symbols find their places anew no more often; the dots under them move with every message.
 const SYMBOLS_MS = 1900;
+// Names fade for so long, and find their places in steps of 2 ms; without a fade MapLibre places all of them in each frame.
+const FADE_MS = 100;
 const EMPTY = collection([]);
 const SOURCES = ["zones", "line", "rings", "sites", "silent", "trail", "ellipses", "event-points", "symbols"];
 
@@ -59,7 +63,7 @@ export function picture(element, state, api, packed) {
     dragRotate: false,
     pitchWithRotate: false,
     touchPitch: false,
-    fadeDuration: 0,
+    fadeDuration: FADE_MS,
     maplibreLogo: false,
   });
   map.touchZoomRotate.disableRotation();
@@ -80,10 +84,7 @@ export function picture(element, state, api, packed) {
   let drawnSymbols = 0;
 
   const source = (name) => /** @type {any} */ (map.getSource(name));
-  const box = () => {
-    const b = map.getBounds();
-    return [b.getWest(), b.getSouth(), b.getEast(), b.getNorth()];
-  };
+  const { box, tell, fit, bring } = looking(map, state);
   api.bounds = box;
 
   async function begin() {
@@ -104,8 +105,7 @@ export function picture(element, state, api, packed) {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
     api.tracks.on(moved);
     map.on("moveend", () => {
-      const at = map.getCenter();
-      state.set({ map: [map.getZoom().toFixed(2), at.lat.toFixed(4), at.lng.toFixed(4)].map(Number) });
+      tell();
       nearby();
       symbols();
     });
@@ -116,9 +116,10 @@ export function picture(element, state, api, packed) {
     quiet(state.get());
     agree();
     const first = map.on("render", () => {
-      if (state.get().picture.revision === null || !map.isSourceLoaded("incidents") || !map.isSourceLoaded("land")) return;
+      if (!incidents.drawnOnce || !map.isSourceLoaded("incidents") || !map.isSourceLoaded("land")) return;
       performance.mark("map shown");
       first.unsubscribe();
+      if (!map.isMoving()) tell();
     });
     map.on("idle", () => (document.documentElement.dataset.map = "idle"));
   }
@@ -158,11 +159,6 @@ export function picture(element, state, api, packed) {
     if (!view && line.length) fit(line);
   }
 
-  function fit(features) {
-    const box = /** @type {[number, number, number, number]} */ (bounds(features.map((one) => one.geometry.coordinates)));
-    map.fitBounds(box, { padding: 70, animate: false });
-  }
-
   let day = "";
   function dated({ mode, at, picture }) {
     const shown = mode === "live" ? picture.at : at;
@@ -172,9 +168,12 @@ export function picture(element, state, api, packed) {
   }
 
   function follow({ picture }) {
-    const change = incidents.follow(picture);
-    if ("whole" in change) source("incidents").setData(change.whole);
-    else if (change.remove.length || change.add.length) source("incidents").updateData(change);
+    incidents.hear(picture);
+    inTurn("incidents", () => {
+      const change = incidents.told(state.get().picture);
+      if ("whole" in change) source("incidents").setData(change.whole);
+      else if (change.remove.length || change.add.length) source("incidents").updateData(change);
+    });
     const { events } = picture.changes;
     if (!events || events.upserted.length || events.removed.length) nearby();
   }
@@ -203,9 +202,11 @@ export function picture(element, state, api, packed) {
   }
 
   function moved() {
-    dots.update();
-    map.triggerRepaint();
-    if (map.getZoom() >= SYMBOLS_FROM && performance.now() - symbolsAt > SYMBOLS_MS) symbols();
+    inTurn("dots", () => {
+      dots.update();
+      map.triggerRepaint();
+    });
+    if (map.getZoom() >= SYMBOLS_FROM && performance.now() - symbolsAt > SYMBOLS_MS) inTurn("symbols", symbols);
   }
 
   let chosen = "";
@@ -215,20 +216,12 @@ export function picture(element, state, api, packed) {
       if (chosen) map.setFeatureState({ source: "incidents", id: chosen }, { selected: false });
       chosen = subject ?? "";
       if (chosen) map.setFeatureState({ source: "incidents", id: chosen }, { selected: true });
-      if (changed.has("selected") && chosen) bring(chosen, picture);
+      const place = (picture.incidents.get(chosen) ?? picture.events.get(chosen))?.geometry?.coordinates;
+      if (changed.has("selected") && place) bring(place);
       nearby();
     }
     const track = selected?.kind === "track" ? selected.id : "";
     if (track !== trailOf) trail(track);
-  }
-
-  /** Move the map only when what was selected is not in it. */
-  function bring(id, picture) {
-    const place = (picture.incidents.get(id) ?? picture.events.get(id))?.geometry?.coordinates;
-    if (!place) return;
-    const [west, south, east, north] = box();
-    const inside = place[0] > west && place[0] < east && place[1] > south && place[1] < north;
-    if (!inside) map.easeTo({ center: place, zoom: Math.max(map.getZoom(), 8), duration: 400 });
   }
 
   async function trail(id) {

@@ -52,35 +52,43 @@ export function filterForm(state, bounds) {
     clear,
   );
 
-  /** Choices out of what there is, and what the address says of each. */
-  function refresh(rows, values, me) {
+  // what there is to choose: looked through whole only when all is new
+  const found = { states: new Set(), clauses: new Map(), readings: new Set(), people: new Set() };
+
+  /**
+   * Choices out of what there is, and what the address says of each.
+   * @param {Iterable<any>} rows  those that are new
+   * @param {boolean} whole  whether they are all there are
+   */
+  function refresh(rows, whole, values, me) {
     const { filters, mission } = values;
-    const distinct = (of) =>
-      [...new Set(rows.flatMap(of).filter(Boolean))].sort((a, b) =>
-        String(a).localeCompare(String(b), undefined, { numeric: true }),
-      );
-    const sentences = new Map(rows.map((row) => [row.clause, row.sentence]));
+    if (whole) for (const one of Object.values(found)) one.clear();
+    for (const row of rows) {
+      found.states.add(row.state);
+      found.clauses.set(row.clause, row.sentence);
+      for (const reading of Object.keys(row.readings)) found.readings.add(reading);
+      if (row.assignee) found.people.add(row.assignee);
+    }
+    const ordered = (some) =>
+      [...some].filter(Boolean).sort((a, b) => String(a).localeCompare(String(b), undefined, { numeric: true }));
     options(
       selects.severity,
       SEVERITIES.map((one) => [one, t(`severity.${one}`)]),
       filters.severity,
     );
-    const states = distinct((row) => row.state).map((one) => [one, stateName({ state: one, reopened: false })]);
+    const states = ordered(found.states).map((one) => [one, stateName({ state: one, reopened: false })]);
     options(selects.state, [["waiting", t("filter.waiting")], ...states], filters.state);
     options(
       selects.clause,
-      distinct((row) => row.clause).map((one) => [one, clauseName(one, mission, sentences.get(one))]),
+      ordered(found.clauses.keys()).map((one) => [one, clauseName(one, mission, found.clauses.get(one))]),
       filters.clause,
     );
     options(
       selects.reading,
-      distinct((row) => Object.keys(row.readings)).map((one) => [
-        one,
-        t("filter.read_by", { party: party(one, mission) }),
-      ]),
+      ordered(found.readings).map((one) => [one, t("filter.read_by", { party: party(one, mission) })]),
       filters.reading,
     );
-    const people = distinct((row) => row.assignee)
+    const people = ordered(found.people)
       .filter((one) => one !== me)
       .map((one) => [one, one]);
     options(
@@ -88,7 +96,7 @@ export function filterForm(state, bounds) {
       [...(me ? [["me", t("filter.mine")]] : []), ["nobody", t("filter.nobodys")], ...people],
       filters.assignee,
     );
-    selects.state.hidden = rows.every((row) => row.state === NO_CASE);
+    selects.state.hidden = [...found.states].every((one) => one === NO_CASE);
     selects.assignee.hidden = values.session?.label !== "mission" || !me;
     here.checked = Boolean(filters.bbox);
     here.disabled = !filters.bbox && !bounds();

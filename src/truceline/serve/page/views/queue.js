@@ -2,6 +2,7 @@
 
 import { el, fill } from "../dom.js";
 import { t } from "../text.js";
+import { inTurn } from "../turns.js";
 import { actOnAll, listed } from "./doing.js";
 import { filterForm } from "./filters.js";
 import { keys } from "./keys.js";
@@ -9,7 +10,8 @@ import { known, may } from "./may.js";
 import { connection, empty, failed, heading, loading, scope } from "./parts.js";
 import { line } from "./row.js";
 import { say } from "./say.js";
-import { bounds, passes, rows as rowsOf, turn, urgent } from "./urgency.js";
+import { Ordered } from "./ordered.js";
+import { bounds, turn } from "./urgency.js";
 
 export const name = "queue";
 export const title = "queue.title";
@@ -21,9 +23,7 @@ const GATHER_MS = 300;
 const kept = { page: 0, chosen: new Set(), key: "", filters: "" };
 
 export function mount(element, state, api) {
-  let cases = [];
-  let all = [];
-  let shown = [];
+  const ordered = new Ordered();
   let trouble = null;
   let gather = 0;
   const session = state.get().session;
@@ -49,28 +49,33 @@ export function mount(element, state, api) {
 
   function work() {
     const values = state.get();
-    all = rowsOf(values.picture.findings.values(), values.picture.incidents, cases);
-    form.refresh(all, values, me);
-    const filters = JSON.stringify(values.filters);
-    if (filters !== kept.filters) Object.assign(kept, { filters, page: 0 });
-    shown = all.filter((row) => passes(row, values.filters, me)).sort(urgent);
+    const { made, whole } = ordered.make(values.picture);
+    form.refresh(made, whole, values, me);
     show();
   }
 
-  /** The picture changes once a second or more; 5,000 rows take some 20 ms: a few times a second are enough. */
-  function soon() {
-    gather ||= window.setTimeout(() => ((gather = 0), work()), GATHER_MS);
+  function filter() {
+    const { filters } = state.get();
+    const now = JSON.stringify(filters);
+    if (now !== kept.filters) Object.assign(kept, { filters: now, page: 0 });
+    ordered.filter(filters, me);
+    work();
+  }
+
+  /** The picture may change many times a second; people read a list a few times a second at most. */
+  function soon({ picture }) {
+    ordered.hear(picture);
+    gather ||= window.setTimeout(() => ((gather = 0), inTurn("queue", () => element.isConnected && work())), GATHER_MS);
   }
 
   function show() {
     const values = state.get();
     fill(above, connection(values), scope(session));
+    const { shown } = ordered;
     const waiting = shown.filter((row) => turn(row) === 0).length;
-    fill(
-      count,
-      t("queue.count", { n: shown.length }),
-      session?.label === "mission" ? `, ${t("queue.waiting", { n: waiting })}` : "",
-    );
+    const told = t("queue.count", { n: shown.length });
+    const more = session?.label === "mission" ? `, ${t("queue.waiting", { n: waiting })}` : "";
+    if (count.textContent !== told + more) fill(count, told + more);
     const last = Math.max(0, Math.ceil(shown.length / PAGE) - 1);
     kept.page = Math.min(kept.page, last);
     const held = list.contains(document.activeElement) ? document.activeElement?.closest("li") : null;
@@ -95,12 +100,16 @@ export function mount(element, state, api) {
 
   /** A row's element: the one there is, when it would say the same. A picture changes each second, its list seldom. */
   function item(row, how) {
-    const said = JSON.stringify([row, how.href, how.chosen, Math.floor(how.now / 60_000)]);
+    const about = `${how.chosen} ${Math.floor(how.now / 60_000)}`;
     const made = drawn.get(row.key);
-    if (made?.said === said) return made.element;
+    if (made?.about === about && (made.row === row || made.said === JSON.stringify(row))) {
+      const link = made.element.querySelector("a.open");
+      if (link.getAttribute("href") !== how.href) link.setAttribute("href", how.href); // the map moved
+      return made.element;
+    }
     if (drawn.size > 4 * PAGE) drawn.clear();
     const element = line(row, how);
-    drawn.set(row.key, { said, element });
+    drawn.set(row.key, { row, about, said: JSON.stringify(row), element });
     return element;
   }
 
@@ -108,7 +117,7 @@ export function mount(element, state, api) {
     if (trouble) return failed(trouble, fetchCases, session);
     if (values.picture.revision === null)
       return values.connection === "offline" ? empty(t("state.unreachable")) : loading();
-    if (all.length) return empty(t("queue.none_match"), t("queue.none_match.do"));
+    if (ordered.rows.size) return empty(t("queue.none_match"), t("queue.none_match.do"));
     if (!known(session)) return empty(t("queue.none_public"), session?.hint || t("queue.none_public.do"));
     return session?.label === "mission"
       ? empty(t("queue.none"), t("queue.none.do"))
@@ -166,7 +175,7 @@ export function mount(element, state, api) {
     );
   }
 
-  const chosenRows = () => all.filter((row) => kept.chosen.has(row.key));
+  const chosenRows = () => [...ordered.rows.values()].filter((row) => kept.chosen.has(row.key));
 
   async function doAll(rows, what, fields) {
     // a finding that has no case yet is named itself: the service opens one
@@ -199,7 +208,7 @@ export function mount(element, state, api) {
   async function fetchCases() {
     if (!known(session)) return;
     try {
-      cases = listed(await api.get("/api/cases", { limit: 10_000 }), "cases");
+      ordered.of(listed(await api.get("/api/cases", { limit: 10_000 }), "cases"));
       trouble = null;
     } catch (error) {
       // the findings are there all the same; only who works on them is not known
@@ -215,7 +224,7 @@ export function mount(element, state, api) {
     at = at < 0 ? (by > 0 ? 0 : links.length - 1) : at + by;
     if (at < 0 || at >= links.length) {
       const page = kept.page + (at < 0 ? -1 : 1);
-      if (page < 0 || page * PAGE >= shown.length) return;
+      if (page < 0 || page * PAGE >= ordered.shown.length) return;
       kept.page = page;
       kept.key = "";
       show();
@@ -224,7 +233,7 @@ export function mount(element, state, api) {
     list.querySelectorAll("a.open")[at]?.focus();
   }
 
-  const current = () => shown.find((row) => row.key === kept.key);
+  const current = () => ordered.shown.find((row) => row.key === kept.key);
   const onCurrent = (doing) => () => void (current() && doing(current()));
   const act = (what, fields) =>
     triage ? onCurrent((row) => doAll(kept.chosen.size ? chosenRows() : [row], what, fields)) : () => {};
@@ -242,11 +251,12 @@ export function mount(element, state, api) {
       "/": () => form.words.focus(),
     }), // prettier-ignore
     state.on("picture", soon),
-    state.on(["filters", "mission", "connection"], work),
+    state.on("filters", filter),
+    state.on(["mission", "connection", "map"], work),
     () => clearTimeout(gather),
     api.on?.("case", fetchCases) ?? (() => {}),
   ];
-  work();
+  filter();
   fetchCases();
   if (kept.key) list.querySelector(`[data-key="${CSS.escape(kept.key)}"]`)?.focus();
   return () => stops.forEach((stop) => stop());

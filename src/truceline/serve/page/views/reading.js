@@ -1,6 +1,7 @@
 // What a finding is about: the clause as each party reads it, when and where, what is like it.
 
 import { el } from "../dom.js";
+import { showOnMap } from "../shell.js";
 import { between, number, place, share, t, term, when } from "../text.js";
 import { facts, probability } from "./parts.js";
 import { clauseName } from "./row.js";
@@ -98,7 +99,7 @@ export function readings(told, mission, address) {
 export function context(told, state) {
   const about = told.place ?? {};
   const placed = typeof about.lon === "number" && typeof about.lat === "number";
-  const show = () => state.set({ map: [Math.max(state.get().map?.[0] ?? 0, CLOSE), about.lat, about.lon] });
+  const show = () => showOnMap(state, Math.max(state.get().map?.[0] ?? 0, CLOSE), about.lat, about.lon);
   const then = () => state.set({ mode: "paused", at: new Date(told.first_breach_until ?? told.first_breach_from) });
   return [
     facts(

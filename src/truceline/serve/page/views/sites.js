@@ -1,6 +1,7 @@
 // The board of sites: what happened round each, ring by ring, and how long it has been quiet.
 
 import { el, fill } from "../dom.js";
+import { showOnMap } from "../shell.js";
 import { number, t, when } from "../text.js";
 import { listed } from "./doing.js";
 import { connection, empty, failed, heading, loading, probability, scope } from "./parts.js";
@@ -74,7 +75,7 @@ export function mount(element, state, api) {
   function card({ site, counts, last }, values) {
     const findings = site.findings ?? [];
     const likely = findings.filter((one) => (one.p_breach ?? 0) >= LIKELY).sort((a, b) => b.p_breach - a.p_breach);
-    const show = () => state.set({ map: [CLOSE, site.lat, site.lon] });
+    const show = () => showOnMap(state, CLOSE, site.lat, site.lon);
     return el(
       "article",
       { class: `site ${likely.length ? "hit" : ""}` },
