@@ -93,6 +93,8 @@ async def _events(service: Service, principal: Principal, resume: str | None) ->
     messages = service.bus.listen(topics, number) if resume is None or number is not None else None
     yield b"retry: %d\n\n" % _RETRY_MS
     pending: asyncio.Future[Message] | None = None
+    loop = asyncio.get_running_loop()
+    due_s = loop.time() + KEEP_ALIVE_S  # of what this reader was sent: what it is not told must not move it
     try:
         while True:
             if messages is None:  # too long ago: whoever fetches anew now must not miss what comes meanwhile
@@ -102,9 +104,11 @@ async def _events(service: Service, principal: Principal, resume: str | None) ->
                 yield b"event: reset\ndata: {}\n\n"
             if pending is None:
                 pending = asyncio.ensure_future(anext(messages))
-            await asyncio.wait({pending}, timeout=KEEP_ALIVE_S)
-            if not pending.done():
+            await asyncio.wait({pending}, timeout=max(0.0, due_s - loop.time()))
+            if loop.time() >= due_s:
+                due_s = loop.time() + KEEP_ALIVE_S
                 yield b": still here\n\n"
+            if not pending.done():
                 continue
             done, pending = pending, None
             try:
@@ -115,6 +119,7 @@ async def _events(service: Service, principal: Principal, resume: str | None) ->
             except StopAsyncIteration:  # too slow, or the service ends
                 return
             if visible(message.label, principal):
+                due_s = loop.time() + KEEP_ALIVE_S
                 yield _encode(message, whole)
     finally:
         if pending is not None:
