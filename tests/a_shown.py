@@ -10,7 +10,9 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pytest
 from fastapi.testclient import TestClient
+from starlette.testclient import WebSocketDenialResponse
 
 from a_service import ANYBODY, SimpleBus
 from truceline.examples import SHIPPED
@@ -244,9 +246,21 @@ class Asking:
         service.principal_of = lambda _: self._who
         self._client = TestClient(application(service, _FREELY), raise_server_exceptions=False)
 
-    def __call__(self, who: Principal, address: str) -> Any:
+    def __call__(self, who: Principal, address: str, method: str = "GET", **more: Any) -> Any:
         self._who = who
-        return self._client.get(address)
+        return self._client.request(method, address, **more)
+
+    @property
+    def routes(self) -> Any:
+        """Every address of the application."""
+        return self._client.app.routes  # type: ignore[attr-defined]
+
+    def refused(self, who: Principal, address: str) -> Any:
+        """How a socket is closed to somebody before it is open."""
+        self._who = who
+        with pytest.raises(WebSocketDenialResponse) as closed, self._client.websocket_connect(address):
+            pass
+        return closed.value
 
     def json(self, who: Principal, address: str) -> Any:
         """The answer to a question that must be answered."""
