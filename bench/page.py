@@ -5,9 +5,9 @@
 
 The page's own addresses are the service's; picture, tracks and counts are invented here, so that the browser is
 measured and not the service. What an update costs is the longest task of the page's main thread in its second, all of
-it: scripts, style, layout and what the browser does itself; a key or a frame waits no longer than that. Beside it, whose
-scripts that task ran, and what all scripts of an update come to. Everything in view, and at a working zoom. Drawn by
-the processor (SwiftShader) outside the main thread, which is slow and is not counted. Processor time, as the load of
+it: scripts, style, layout and what the browser does itself; a key or a frame waits no longer than that. Beside it,
+whose scripts that task ran, and what all scripts of an update come to. Everything in view, and at a working zoom. Drawn
+by the processor (SwiftShader) outside the main thread, which is slow and is not counted. Processor time, as the load of
 others hardly moves it. Needs a Chromium and playwright; without them it says so, and measures the weight alone.
 """
 
@@ -297,12 +297,13 @@ def main(arguments: list[str]) -> int:
             time.sleep(given.seconds)
             found = longest(tasks(browser.stop_tracing()))
             middle, worst = found[len(found) // 2], found[0]
+            layout = spent["LayoutDuration"] + spent["RecalcStyleDuration"]
             print(
-                f"  {name}, {zoom}: {middle.ms:.1f} in the middle, {worst.ms:.1f} at worst of {len(found)}; asked: below "
-                f"{UPDATE_MS:g}\n    the worst: MapLibre's {worst.of['maplibre']:.1f}, ours {worst.of['page']:.1f}, else "
-                f"the browser's; all of an update: scripts {spent['ScriptDuration']:.1f}, layout and style "
-                f"{spent['LayoutDuration'] + spent['RecalcStyleDuration']:.1f}, with the browser's own "
-                f"{spent['TaskDuration']:.1f}; heap {after['heap_mb']:.0f} MB",
+                f"  {name}, {zoom}: {middle.ms:.1f} in the middle, {worst.ms:.1f} at worst of {len(found)}; asked: "
+                f"below {UPDATE_MS:g}\n"
+                f"    worst: MapLibre's {worst.of['maplibre']:.1f}, ours {worst.of['page']:.1f}, rest the browser's\n"
+                f"    all of an update: scripts {spent['ScriptDuration']:.1f}, layout and style {layout:.1f}, "
+                f"with the browser's own {spent['TaskDuration']:.1f}; heap {after['heap_mb']:.0f} MB",
                 flush=True,
             )
             failed |= not middle.ms < UPDATE_MS

@@ -128,6 +128,7 @@ const shapes = {
   second: { hour: "2-digit", minute: "2-digit", second: "2-digit" },
   day: { day: "numeric", month: "short" },
   date: { day: "numeric", month: "long", year: "numeric" },
+  year: { day: "numeric", month: "short", year: "numeric" },
   moment: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" },
   whole: { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" },
 };
@@ -144,6 +145,9 @@ export function when(at, shape = "moment") {
   const made = () => new Intl.DateTimeFormat(locale, { ...shapes[shape], timeZone: zone, hourCycle: "h23" });
   return format(`${locale} ${zone} ${shape}`, made).format(date);
 }
+
+/** The day of a time in the mission's zone, as inputs take it: "2031-03-15". */
+export const dayOf = (at) => format(`day ${zone}`, () => new Intl.DateTimeFormat("en-CA", { timeZone: zone })).format(at);
 
 /** An interval: "15 Mar, 16:04–16:08". */
 export function between(from, until) {

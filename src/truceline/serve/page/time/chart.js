@@ -25,6 +25,8 @@ export function ticks({ from, until }, width) {
   return { step, made };
 }
 
+const short = (name) => (name.length > 12 ? `${name.slice(0, 11)}…` : name);
+
 /**
  * Draw into an svg element; what it gives is its height.
  * @param {any} svg
@@ -61,7 +63,8 @@ export function draw(svg, counts, width) {
         if (end <= begin) return null;
         return el("svg:rect", { class: "silent", x: begin.toFixed(1), y, width: (end - begin).toFixed(1), height: LANE - 3 }, el("svg:title", {}, t("time.silent", { source: one.source, from: when(one.from), until: one.until ? when(one.until) : "…" })));
       }),
-    sources.map((name, lane) => el("svg:text", { class: "lane", x: 4, y: BARS + 2.5 + (lane + 1) * LANE }, name)),
+    // names stand before the lanes, in the margin that style.css leaves them
+    sources.map((name, lane) => el("svg:text", { class: "lane", x: -6, y: BARS + 2 + (lane + 1) * LANE }, el("svg:title", {}, name), short(name))),
     made.map((at, i) => [
       el("svg:line", { class: "tick", x1: x(at).toFixed(1), x2: x(at).toFixed(1), y1: 0, y2: height - AXIS + 3 }),
       el("svg:text", { class: "when", x: (x(at) + 3).toFixed(1), y: height - 3 }, label(at, i)),

@@ -1,7 +1,7 @@
 // Under the map: what happened when, who was silent, and the time that is shown; live, standing still, or running.
 
 import { el, fill } from "../dom.js";
-import { onLanguage, t, when } from "../text.js";
+import { dayOf, lang, onLanguage, t, when } from "../text.js";
 import { draw, scale } from "./chart.js";
 import { replay, SPEEDS } from "./replay.js";
 
@@ -70,6 +70,18 @@ export function timeline(element, state, api, map) {
     show();
   }
 
+  // browsers write a day as their own language has it; beside it the page's words, so that 3/4 is no riddle
+  const day = el("input", { type: "date" });
+  const words = el("span", { class: "day" });
+  day.addEventListener("change", () => day.value && control.pause(clip(new Date(`${day.value}T12:00:00Z`))));
+  function dated(shown) {
+    const now = dayOf(shown);
+    if (words.dataset.day === `${now} ${lang()}`) return;
+    words.dataset.day = `${now} ${lang()}`;
+    if (document.activeElement !== day) day.value = now;
+    fill(words, when(`${now}T12:00:00Z`, "year"));
+  }
+
   let width = 0; // asked of the browser only when it changes: asking makes it lay the page out
   function show() {
     if (!counts) return;
@@ -97,6 +109,7 @@ export function timeline(element, state, api, map) {
     const { mode, at } = state.get();
     const shown = mode === "live" ? control.edge() : at;
     if (!counts || !shown) return;
+    dated(shown);
     const x = scale(counts, width)(+shown);
     head.hidden = x < 0 || x > width + 1;
     head.dataset.mode = mode;
@@ -118,8 +131,8 @@ export function timeline(element, state, api, map) {
         el("span", { class: "unseen" }, t(name)),
         el("select", { on: { change: (event) => change(event.target.value) } }, options.map(([key, text]) => el("option", { value: key, selected: String(key) === String(value) }, text))),
       );
-    const day = el("input", { type: "date", "aria-label": t("time.day"), value: local(live || !at ? control.edge() : at) });
-    day.addEventListener("change", () => day.value && control.pause(clip(new Date(`${day.value}T12:00:00Z`))));
+    day.setAttribute("aria-label", t("time.day"));
+    dated(live || !at ? control.edge() : at);
     fill(
       controls,
       el(
@@ -135,6 +148,7 @@ export function timeline(element, state, api, map) {
         "div",
         { class: "group" },
         day,
+        words,
         select("time.span", SPANS_H.map((h) => [h, h < 48 ? t("duration.hours", { n: h }) : t("duration.days", { n: h / 24 })]), span / HOUR_MS, (value) => {
           span = Number(value) * HOUR_MS;
           asked = "";
@@ -150,7 +164,6 @@ export function timeline(element, state, api, map) {
 
   const stepMs = () => Math.max(60_000, (counts?.bucket_s ?? 600) * 1000);
   const clip = (at) => new Date(Math.min(+at, +control.edge()));
-  const local = (at) => at.toISOString().slice(0, 10);
   const under = (event) => {
     const box = track.getBoundingClientRect();
     const share = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
