@@ -115,6 +115,8 @@ export function mount(element, state, api) {
 
   function nothing(values) {
     if (trouble) return failed(trouble, fetchCases, session);
+    const closed = !known(session) && values.mission && !values.mission.centre; // to whoever has not signed in
+    if (closed) return empty(t("state.signin.do"));
     if (values.picture.revision === null)
       return values.connection === "offline" ? empty(t("state.unreachable")) : loading();
     if (ordered.rows.size) return empty(t("queue.none_match"), t("queue.none_match.do"));
