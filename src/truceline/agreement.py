@@ -236,12 +236,14 @@ def _explain(message: str, document: Any) -> str:
 
 def _unknown_key(key: str, table: Mapping[str, Any]) -> str:
     """What is wrong with `key`, and what was probably meant."""
-    # the kind of table is the one that knows most of the other keys
-    kinds = [kind.__struct_fields__ for kind in Strict.__subclasses__()]
-    known = max(kinds, key=lambda fields: (len(table.keys() & {*fields}), fields))
+
+    def fit(fields: tuple[str, ...]) -> tuple[int, float]:  # the other keys that it knows, and the one most like this
+        return len(table.keys() & {*fields}), max(difflib.SequenceMatcher(None, key, one).ratio() for one in fields)
+
+    known = max((kind.__struct_fields__ for kind in Strict.__subclasses__()), key=fit)
     near = difflib.get_close_matches(key, known, 1, 0.6)
-    hint = f"did you mean {near[0]}?" if near else f"it may be one of {', '.join(known)}"
-    return f"there is no key {key!r} (= {table[key]!r}); {hint}"
+    hint = f"; did you mean {near[0]}?" if near else f"; it may be one of {', '.join(known)}" if fit(known)[0] else ""
+    return f"there is no key {key!r} (= {table[key]!r}){hint}"
 
 
 def _check(agreement: Agreement, path: Path) -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from truceline.command import DONE, Mission
 from truceline.errors import MissionError
 
 Host = Annotated[str, Parameter(help="The address to listen on; others than this machine's need an administrator.")]
-Port = Annotated[int, Parameter(help="The port; 0: any that is free.")]
+_PORTS = Number(gte=0, lte=65535)
+Port = Annotated[int, Parameter(help="The port; 0: any that is free.", validator=_PORTS)]
 
 
 def serve(
@@ -28,7 +30,7 @@ def serve(
     tls_key: Annotated[Path | None, Parameter(help="Its key.")] = None,
     tls_ca: Annotated[Path | None, Parameter(help="Whose certificates TAK clients and devices show.")] = None,
     tak_port: Annotated[
-        list[int] | None, Parameter(help="Listen for TAK clients; may be given again.", negative="")
+        list[int] | None, Parameter(help="Listen for TAK clients; may be given again.", negative="", validator=_PORTS)
     ] = None,
     tak_source: Annotated[
         str | None, Parameter(help="Take what TAK clients send as records of this source of the feed cot.")

@@ -1,5 +1,6 @@
 """Where live input comes from: what the mission file's `live` says, read and checked; nothing is opened here."""
 
+import errno
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -154,3 +155,10 @@ def _list(names: Mapping[str, int | None]) -> str:
 
 def _fail(source: Source, key: str, message: str) -> MissionError:
     return MissionError(f"source {source.id!r}: live.{key}: {message}")
+
+
+def unheard(error: OSError) -> str:
+    """Why a port cannot be listened on, and what to do where somebody else has it."""
+    if error.errno == errno.EADDRINUSE:
+        return "the port is in use; does the service run already? Else give another one"
+    return error.strerror or str(error)

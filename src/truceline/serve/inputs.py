@@ -18,7 +18,7 @@ from typing import Any
 from truceline.errors import MissionError
 from truceline.mission import Mission
 from truceline.serve import mqtt, streaming, watching
-from truceline.serve.addresses import Way, ways
+from truceline.serve.addresses import Way, unheard, ways
 from truceline.serve.delivery import Board, Delivery, Limits
 from truceline.serve.service import Service
 
@@ -141,7 +141,7 @@ async def _open(
                 inputs.closing.append(listener.close)
         except OSError as error:
             key = f"source {way.source.id!r}: live.listen = {way.address.shown!r}"
-            raise MissionError(f"{key}: cannot be listened on: {error.strerror or error}") from error
+            raise MissionError(f"{key}: cannot be listened on: {unheard(error)}") from error
         inputs.ports[way.source.id] = port
 
 

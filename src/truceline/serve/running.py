@@ -19,6 +19,7 @@ from truceline.mission import Mission
 from truceline.release import ANYBODY, Principal
 from truceline.serve import audit, inputs, tls
 from truceline.serve.accounts import Accounts, is_loopback
+from truceline.serve.addresses import unheard
 from truceline.serve.alerts import Alerts
 from truceline.serve.app import application
 from truceline.serve.bus import Numbers, Ring
@@ -184,7 +185,7 @@ def _bound(at: Listening) -> socket.socket:
     try:
         return socket.create_server((at.host, at.port), family=socket.AF_INET6 if ":" in at.host else socket.AF_INET)
     except OSError as error:
-        raise MissionError(f"{at.host}:{at.port}: cannot be listened on: {error.strerror or error}") from error
+        raise MissionError(f"{at.host}:{at.port}: cannot be listened on: {unheard(error)}") from error
 
 
 def entrance(service: Service, address: str) -> str:

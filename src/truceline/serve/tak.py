@@ -23,6 +23,7 @@ from truceline.feeds.cot_writing import Mark, forget, joined, mark, pong
 from truceline.feeds.framing import Events, Taken
 from truceline.release import ANYBODY, Principal
 from truceline.serve.access import may
+from truceline.serve.addresses import unheard
 from truceline.serve.delivery import Board, Delivery
 from truceline.serve.query import query_of
 from truceline.serve.service import Service
@@ -113,7 +114,7 @@ class TakServer:
         try:
             self._server = await asyncio.start_server(self._connected, host, port, ssl=tls, limit=1 << 16, **patience)
         except OSError as error:
-            raise MissionError(f"TAK port {host}:{port}: cannot be listened on: {error.strerror or error}") from error
+            raise MissionError(f"TAK port {host}:{port}: cannot be listened on: {unheard(error)}") from error
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._tell())]
         self._port = int(self._server.sockets[0].getsockname()[1])
         return self._port

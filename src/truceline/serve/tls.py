@@ -52,7 +52,11 @@ def server_context(certificate: Path, key: Path, authority: Path | None = None) 
             context.load_verify_locations(authority)
             context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError) as error:
-        raise StoreError(f"{certificate}, {key}: no TLS with these: {error}") from error
+        missing = next((one for one in (certificate, key, authority) if one is not None and not one.is_file()), None)
+        if missing is not None:
+            raise StoreError(f"{missing}: there is no such file") from error
+        told = "cannot be read, is no PEM, or the key is not the certificate's"
+        raise StoreError(f"{certificate}, {key}: no TLS with these: a file {told} ({error})") from error
     return context
 
 
