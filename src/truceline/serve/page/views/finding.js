@@ -185,7 +185,7 @@ export function mount(element, state, api) {
   const stops = [
     keys({
       ...pressed,
-      e: () => (evidence?.open(), evidence?.element.scrollIntoView({ block: "nearest" })),
+      e: () => (evidence?.open(), evidence?.element.scrollIntoView({ block: "start" })),
       m: () => body.querySelector('[aria-keyshortcuts="m"]')?.click(),
       u: () => back(),
       Escape: () => back(),
