@@ -119,7 +119,11 @@ class Mission(Strict, frozen=True):
             Naming the file, the key and the value.
         """
         path = folder / FILE
-        if not path.is_file():
+        try:
+            there = path.is_file()
+        except OSError as error:
+            raise MissionError(f"{path}: cannot be read: {error.strerror}") from error
+        if not there:
             raise MissionError(f"{path}: there is no mission here; make one with: truceline init {folder}")
         mission = read_toml(path, cls)
         if not mission.source:

@@ -114,7 +114,9 @@ class Accounts:
                     for statement in _SCHEMA.split(";"):
                         book.execute(statement)
         except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"{folder / FILE}: cannot be opened: {error}") from error
+            raise StoreError(
+                f"{folder / FILE}: cannot be opened: {getattr(error, 'strerror', None) or error}"
+            ) from error
         if version not in (0, 1):
             raise StoreError(f"{folder / FILE}: version {version} is of a newer truceline")
 
@@ -230,7 +232,7 @@ class Accounts:
             raise MissionError(f"label {label!r} is wider than what {account.name} sees: {account.label}")
         for scope in scopes or ():
             if account.role not in PRIVILEGES.get(scope, ()):
-                raise MissionError(f"a {account.role} has no privilege {scope!r} to give to a token")
+                raise MissionError(f"the role {account.role} has no privilege {scope!r} to give to a token")
         if not 0 < days <= 3660:
             raise MissionError(f"{days:g} days: a token ends, after ten years at the latest")
         identity, secret, now = secrets.token_hex(6), secrets.token_urlsafe(32), self.clock()

@@ -6,6 +6,7 @@ network without another authority, the service's own certificate.
 """
 
 import os
+import re
 import ssl
 from datetime import datetime, timedelta
 from ipaddress import ip_address
@@ -17,9 +18,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from truceline.errors import StoreError
+from truceline.errors import MissionError, StoreError
 
 FOLDER = "certificates"
+_NAME = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 #: A mission's. Whoever needs longer makes a new authority and gives out certificates anew.
 AUTHORITY_DAYS = 5 * 365
@@ -104,10 +106,14 @@ def issue(folder: Path, name: str, at: datetime, *, days: float, hosts: tuple[st
 
     Raises
     ------
+    MissionError
+        When a host's name or the days are none that a certificate can have.
     StoreError
         When the authority cannot be read, would end before, or the files cannot be written.
     """
     authority, signing = authority_of(folder, at)
+    if not 0 < days <= AUTHORITY_DAYS:
+        raise MissionError(f"{days:g} days: a certificate ends, after {AUTHORITY_DAYS} days at the latest")
     ends = at + timedelta(days=days)
     if ends > authority.not_valid_after_utc:
         raise StoreError(f"the mission's authority ends on {authority.not_valid_after_utc:%Y-%m-%d}: give fewer --days")
@@ -135,8 +141,10 @@ def read(certificate: Path) -> tuple[bytes, datetime]:
     """DER and end of a certificate (PEM) that another authority has signed."""
     try:
         loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{certificate}: not a certificate in PEM form: {error}") from error
+    except OSError as error:
+        raise StoreError(f"{certificate}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # what cryptography says of it is several lines, with an address
+        raise StoreError(f"{certificate}: not a certificate in PEM form") from error
     return loaded.public_bytes(serialization.Encoding.DER), loaded.not_valid_after_utc
 
 
@@ -163,6 +171,10 @@ def _host(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ip_address(host))
     except ValueError:
+        if not _NAME.fullmatch(host):
+            raise MissionError(
+                f"{host!r} is neither a host's name (ASCII; others in punycode) nor an address"
+            ) from None
         return x509.DNSName(host)
 
 
