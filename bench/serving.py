@@ -1,14 +1,17 @@
-"""The live service under load over loopback: acknowledged durable, how fast, how late, how much memory; killed.
+"""The live service under load over loopback: what is asked of it beside what it does. Exit 1 where one is not met.
 
-    python -m bench.serving [--seconds 10]     figures, and the same load into a plain table
-    python -m bench.serving --kills 100        kill -9 under load: nothing acknowledged is lost, nothing is twice
+    python -m bench.serving [--seconds 10]                     all but the hour and the kills
+    python -m bench.serving --only posts batches latency       single posts, batches, from a post to its event
+    python -m bench.serving --only readers tracks              500 readers of events, 50,000 tracks to one page
+    python -m bench.serving --only hour --minutes 60           memory at a tenth of the load
+    python -m bench.serving --only kills --kills 100           kill -9 under load: nothing acknowledged is lost or twice
+    python -m bench.serving --only gate peer                   the gate alone, beside SQLite; PostGIS
 
-The client is this process, with connections that are kept open; the server is another one. Both share the machine.
+Client and service share the machine, each of several processes, with connections that are kept open.
 """
 
 import argparse
 import asyncio
-import json
 import os
 import random
 import shutil
@@ -24,12 +27,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench import serving_peer, serving_whole
+from bench.serving_whole import BATCHES_ROWS_PER_S, SINGLE_PER_S
 
 from truceline.store import Journal
 
 ROOT = Path(__file__).parents[1]
-#: What is asked for, docs/decisions/serving.md.
-BATCHES_ROWS_PER_S, SINGLE_PER_S, P99_S = 20_000, 1_000, 0.5
+#: The last two take long: they are asked for by name.
+PARTS = ("posts", "batches", "latency", "readers", "tracks", "peer", "gate", "hour", "kills")
 
 
 class Nursery:
@@ -234,46 +239,54 @@ def lost(folder: Path, acknowledged: set[int]) -> list[str]:
     ]
 
 
+def gate(nursery: Nursery, folder: Path, seconds: float) -> bool:
+    """The gate without a picture, and the same load into a plain table of SQLite; whether the journal is whole."""
+    found = {}
+    for what in ("gate", "table"):
+        (folder / what).mkdir()
+        found[what] = asyncio.run(measure(nursery, what, folder / what, seconds))
+    for name in list(found["gate"])[:2]:
+        ratio = len(found["gate"][name].took_s) / max(1, len(found["table"][name].took_s))
+        print(f"{name.strip()}: {ratio:.1f} times as many as the plain table")
+    with Journal(folder / "gate" / "journal") as journal:
+        began = time.perf_counter()
+        wrong = journal.verify()
+        took_s = time.perf_counter() - began
+        print(f"journal: {journal.rows('observation'):,} rows, verified in {took_s:.1f} s: {wrong or 'whole'}")
+    return not wrong
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS[:-2], help="these parts")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each load")
-    parser.add_argument("--kills", type=int, default=0, help="instead: so many kill -9 under load")
+    parser.add_argument("--minutes", type=float, default=60.0, help="of the hour")
+    parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--json", type=Path, help="where to write the figures")
     asked = parser.parse_args()
-    nursery, folder = Nursery(), Path(tempfile.mkdtemp(prefix="serving-"))
-    try:
-        if asked.kills:
-            wrong = killed(nursery, folder / "killed", asked.kills, asked.seed)
-            print("\n".join(wrong))
-            return 1 if wrong else 0
-        found = {}
-        for what in ("gate", "table"):
-            (folder / what).mkdir()
-            found[what] = asyncio.run(measure(nursery, what, folder / what, asked.seconds))
-        ratios = {
-            name: len(load.took_s) / max(1, len(found["table"][name].took_s)) for name, load in found["gate"].items()
-        }
-        for name in list(ratios)[:2]:
-            print(f"{name.strip()}: {ratios[name]:.1f} times as many as the plain table")
-        single, batches, half, beside = found["gate"].values()
-        met = {
-            "single posts": len(single.took_s) / asked.seconds >= SINGLE_PER_S,
-            "batches": len(batches.took_s) * batches.rows / asked.seconds >= BATCHES_ROWS_PER_S,
-            "p99 at half load": max(np.percentile(load.took_s, 99) for load in (half, beside)) < P99_S,
-        }
-        with Journal(folder / "gate" / "journal") as journal:
-            began = time.perf_counter()
-            wrong = journal.verify()
-            took_s = time.perf_counter() - began
-            print(f"journal: {journal.rows('observation'):,} rows, verified in {took_s:.1f} s: {wrong or 'whole'}")
-        print("as asked: " + ", ".join(f"{name} {'yes' if good else 'NO'}" for name, good in met.items()))
-        if asked.json:
-            asked.json.write_text(json.dumps({"ratios": ratios, "met": {k: bool(v) for k, v in met.items()}}))
-        return 0 if all(met.values()) and not wrong else 1
-    finally:
-        nursery.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    met = serving_whole.Met()
+    for part in ("posts", "batches", "latency", "readers", "tracks"):
+        if part in asked.only:
+            getattr(serving_whole, part)(met, asked.seconds)
+    if "peer" in asked.only:
+        serving_peer.beside(met.figures, asked.seconds)
+    if "hour" in asked.only:
+        serving_whole.hour(met, asked.minutes)
+    if {"gate", "kills"} & set(asked.only):
+        nursery, folder = Nursery(), Path(tempfile.mkdtemp(prefix="serving-"))
+        try:
+            if "gate" in asked.only:
+                met.all["the journal is whole"] = gate(nursery, folder, asked.seconds)
+            if "kills" in asked.only:
+                wrong = killed(nursery, folder / "killed", asked.kills, asked.seed)
+                print("\n".join(wrong))
+                met.all["killed"] = not wrong
+        finally:
+            nursery.close()
+            shutil.rmtree(folder, ignore_errors=True)
+    missed = [name for name, good in met.all.items() if not good]
+    print(f"not met: {', '.join(missed)}" if missed else "all met")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

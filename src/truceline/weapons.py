@@ -5,6 +5,7 @@ Classes are those of the violations table and of the withdrawal lists ("mortar 8
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -74,7 +75,12 @@ def read(words: str) -> list[Weapon]:
     >>> read("MLRS Uragan; undetermined")
     [Weapon(kind='mlrs', name='uragan', calibre_mm=220.0)]
     """
-    found = []
+    return list(_read(words))
+
+
+@lru_cache(4096)  # few words are said again and again, and a picture is drawn anew each second
+def _read(words: str) -> tuple[Weapon, ...]:
+    found: list[Weapon] = []
     for part in re.split(r"[,;/|]|\band\b", words.lower()):
         name = next((name for name in _NAMES if re.search(rf"\b{re.escape(name)}(?![\w])", part)), "")
         stated = _CALIBRE.search(part.replace(name, "") if name else part)
@@ -86,4 +92,4 @@ def read(words: str) -> list[Weapon]:
         kind = next((kind for kind, pattern in _CLASSES.items() if re.search(pattern, part)), "")
         if kind or calibre is not None:
             found.append(Weapon(kind or (found[-1].kind if found else ""), "", calibre))
-    return found
+    return tuple(found)

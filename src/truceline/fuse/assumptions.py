@@ -111,13 +111,14 @@ def agreement_of_kinds(terms: Sequence[str]) -> Array:
     The last row and column stand for "something else", which agrees with nothing.
     """
     out = np.zeros((len(terms) + 1, len(terms) + 1))
+    streams = [stream(one) for one in terms]
     for i, a in enumerate(terms):
         for j, b in enumerate(terms):
             if (a + ".").startswith(b + ".") or (b + ".").startswith(a + "."):
                 out[i, j] = 1.0
             elif a.split(".")[0] == b.split(".")[0]:
                 out[i, j] = MISNAMED.value
-            elif stream(a) == stream(b) is not None:
+            elif streams[i] == streams[j] is not None:
                 out[i, j] = MISHEARD.value
     return out
 

@@ -33,9 +33,10 @@ log = logging.getLogger(__name__)
 #: Rows that may wait for the picture before whoever feeds it waits: some seconds of the fastest intake.
 MOST_WAITING = 200_000
 #: What came in is gathered so long before it is drawn: posts of one burst are one drawing.
-_GATHER_S = 0.03
-#: After a drawing it rests as long as that took, and no longer than this: provisional within a second.
-_REST_S = 0.25
+_GATHER_S = 0.01
+#: After a drawing it rests half as long as that took, and no longer than this: a record that comes just when a drawing
+#: has begun waits for that, for the rest and for its own.
+_REST_S = 0.1
 #: How often readers of tracks are told, at most; and how often the snapshot's table of tracks is made anew.
 _TRACKS_S, _TABLE_S = 1.0, 5.0
 #: How often the board of sources is looked at for silence.
@@ -92,7 +93,9 @@ class LivePicture:
         self._room = asyncio.Event()
         self._room.set()
         self._work = asyncio.Event()
+        self._follows = True
         self._moving: list[pa.Table] = []
+        self._moving_rows = 0
         self._moves = asyncio.Event()
         self._frames = TrackFrames()
         self._picture: Child | None = None
@@ -140,11 +143,19 @@ class LivePicture:
         if not observations.num_rows:
             return
         await self._room.wait()
-        rows = observations.select([name for name in FUSED if name in observations.column_names])
+        there = set(observations.column_names)
+        rows = observations.select([name for name in FUSED if name in there])
         moving = pc.is_in(rows["kind"], value_set=_MOVING)
         if pc.any(moving).as_py() and (self._tracker is not None or pc.any(pc.equal(rows["kind"], "fix")).as_py()):
             self._moving.append(rows.filter(moving))
+            self._moving_rows += self._moving[-1].num_rows
+            while self._moving_rows > MOST_WAITING:  # shown are the newest; editions are made of all
+                self._moving_rows -= self._moving.pop(0).num_rows
             self._moves.set()
+        if not self._follows:  # too many fixes to be drawn of: the tracker alone has them
+            rows = rows.filter(pc.not_equal(rows["kind"], "fix"))
+            if not rows.num_rows:
+                return
         if not self._waiting:
             self._waits_since = asyncio.get_running_loop().time()
         self._waiting.append(rows)
@@ -229,6 +240,7 @@ class LivePicture:
             self._picture.end()
         if roll := getattr(self.gate, "roll", None):
             await roll()
+        self._follows = True
         self._picture = Child(picturing.picture, self.folder)
         await self._draw("begin")
 
@@ -243,7 +255,7 @@ class LivePicture:
             await self._draw("take")
             self.drawing_s = loop.time() - begun
             self._trouble(None)
-            await asyncio.sleep(min(self.drawing_s, _REST_S))
+            await asyncio.sleep(min(self.drawing_s / 2, _REST_S))
 
     async def _draw(self, why: str) -> None:
         """Ask for the picture, show it, and hold the alerts against it."""
@@ -287,7 +299,7 @@ class LivePicture:
         tables = await asyncio.to_thread(snapshots.joined, self._standing, drawn)
         self._settled_tracks = tables["tracks"]
         tables["tracks"] = snapshots.with_live(self._settled_tracks, self._live_tracks)
-        self.late = drawn.waiting
+        self.late, self._follows = drawn.waiting, drawn.follows
         changed = any(drawn.upserted.values()) or any(drawn.removed.values()) or drawn.whole
         revision = before.revision + 1 if changed or edition != before.edition else before.revision
         at = drawn.until or self.clock()
@@ -338,14 +350,14 @@ class LivePicture:
             self._tracker.end()
         self._frames.restart()
         self._tracker = Child(picturing.tracks, self.folder)
-        self._moving.clear()  # the journal has them
+        self._moving, self._moving_rows = [], 0  # the journal has them
         await self._tracker.ask("begin", self.clock())
         table_at = -_TABLE_S
         while True:
             begun = loop.time()
             self._moves.clear()
             if self._moving:
-                taken, self._moving = self._moving, []
+                taken, self._moving, self._moving_rows = self._moving, [], 0
                 await self._tracker.ask("take", await asyncio.to_thread(snapshots.together, taken))
             self._frames.tell(*await self._tracker.ask("frames", self.clock().timestamp()))
             if begun - table_at >= _TABLE_S:

@@ -32,10 +32,13 @@ def picture(folder: Path, _record: Record) -> Answer:
     window = Window(folder)
     moved_s, moved_at = 0.0, 0.0
 
+    def is_due() -> bool:
+        return window.has_new_fixes and time.monotonic() - moved_at >= moved_s / _MOVEMENTS_SHARE
+
     def drawn(now: datetime, limit: float, watched: Sequence[bytes], anew: bool) -> Any:
         nonlocal moved_s, moved_at
         begun = time.monotonic()
-        due = window.has_new_fixes and (anew or begun - moved_at >= moved_s / _MOVEMENTS_SHARE)
+        due = is_due() or (anew and window.has_new_fixes)
         out = window.draw(now, limit, watched, movements=due, anew=anew)
         if due:
             moved_at = time.monotonic()
@@ -44,7 +47,7 @@ def picture(folder: Path, _record: Record) -> Answer:
 
     def answer(what: str, now: datetime, limit: float, watched: Sequence[bytes], rows: bytes = b"") -> Any:
         if what == "take":
-            if not window.take(unpacked(rows), now) and not window.has_new_fixes:
+            if not window.take(unpacked(rows), now) and not is_due():
                 return None
             return drawn(now, limit, watched, False)
         (window.begin if what == "begin" else window.settled)(now)

@@ -35,6 +35,9 @@ Bools = npt.NDArray[np.bool_]
 WHOLE = 5_000
 #: Fixes that movements are worked out of while they come in; more wait for the next edition.
 MOST_FIXES = 20_000
+#: Observations, fixes aside, that a window keeps when an edition is made: about a second's drawing. Beyond it the
+#: window is shorter than the mission's `window_h`.
+MOST_KEPT = 20_000
 #: An observation so far ahead of the clock waits until time gets there: its source's clock is wrong.
 AHEAD = timedelta(hours=1)
 #: Beyond so many rows of an edition it is not said what of them a new edition has changed: take the whole.
@@ -54,6 +57,7 @@ class Drawn(msgspec.Struct):
     removed: dict[str, list[bytes]]
     candidates: pa.Table
     became: dict[bytes, Any]  # alerts.Became
+    follows: bool  # whether fixes are wanted
     waiting: int  # observations that wait: for the next edition, or for the time that they state
     outside: dict[str, Bools] | None = (
         None  # of the edition's tables: rows that stand; only after `begin` and `settled`
@@ -79,6 +83,8 @@ class Window:
         self._late = 0
         self._moved: Moving | None = None
         self._fixes_since = 0
+        self._follows = True  # fixes; not any more where there are too many of them
+        self._shortened: datetime | None = None  # where it begins because there is too much of it
         self._edition: dict[str, pa.Table] = {}
         self._settled: dict[str, dict[str, Any]] = {}
         self._outside: dict[str, Bools] = {}
@@ -90,7 +96,7 @@ class Window:
 
     def begin(self, now: datetime) -> None:
         """Read the journal and the newest edition: the window's observations and what stands outside it."""
-        self.on = ground(self.folder)
+        self.on, self._follows = ground(self.folder), True
         with Journal(self.folder / JOURNAL) as journal:
             _, observations, self._verdicts = inputs(journal)
         observations = _columns(observations)
@@ -106,6 +112,10 @@ class Window:
 
     def take(self, observations: pa.Table, now: datetime) -> bool:
         """Observations just journalled; whether there is something to draw anew."""
+        if not self._follows:
+            observations = observations.filter(pc.not_equal(observations["kind"], "fix"))
+        if not observations.num_rows:
+            return False
         rows = _columns(observations)
         rows = rows.filter(pa.array(self._known.add(ids(rows["observation_id"]))))
         begins = self._begins(self._rows, now)
@@ -120,7 +130,7 @@ class Window:
             self._rows = self._rows.combine_chunks()
         if self._count_fixes() > MOST_FIXES:
             self._rows = self._rows.filter(pc.not_equal(self._rows["kind"], "fix"))
-            self._fixes_since = 0  # what they told so far stands until the next edition
+            self._fixes_since, self._follows = 0, False  # what they told so far stands until the next edition
         return bool(pc.any(pc.is_in(rows["kind"], value_set=pa.array(KINDS))).as_py())
 
     @property
@@ -191,7 +201,7 @@ class Window:
             tables, self._moved is not None, until, upserted, removed,
             candidates(plain, limit, self.on.mission.exercise),
             became(watched, *seen, self._outside.get("findings")),
-            self._late + ahead, self._outside if anew or not self._prints else None, whole,
+            self._follows, self._late + ahead, self._outside if anew or not self._prints else None, whole,
         )  # fmt: skip
         self._before, self._prints = plain, prints
         return drawn
@@ -205,6 +215,10 @@ class Window:
         keep = self._reach(self._rows, now)
         if not keep.all():
             self._rows = self._rows.filter(pa.array(keep)).combine_chunks()
+            self._known = IdSet(self._rows.num_rows)  # the gate gives nothing twice; what `begin` had read is long in
+            self._known.add(ids(self._rows["observation_id"]))
+        if not self._follows:
+            self._moved = None  # the edition says what moved
         self._late = 0
         self._look_outside()
 
@@ -228,7 +242,8 @@ class Window:
         at = pc.coalesce(rows["until"], rows["at"])
         soon = self._soon(now)
         newest = pc.max(at if soon is None else at.filter(pc.less_equal(at, pa.scalar(soon, TIME)))).as_py() or now
-        return datetime.fromtimestamp(newest.timestamp(), now.tzinfo) - timedelta(hours=self.on.mission.serve.window_h)
+        begins = newest.astimezone(now.tzinfo) - timedelta(hours=self.on.mission.serve.window_h)
+        return begins if self._shortened is None else max(begins, self._shortened)
 
     def _soon(self, now: datetime) -> datetime | None:
         """What is said to be later than this has not happened; None: an exercise's time is invented."""
@@ -245,6 +260,7 @@ class Window:
         """Which observations the window holds: those of its time, and all of the incidents that these are of."""
         fixes = pc.equal(rows["kind"], "fix").to_numpy()
         inside = np.ones(rows.num_rows, np.bool_)
+        self._shortened = self._shorter(rows, fixes)
         begins = self._begins(rows, now)
         if begins is not None:
             at = pc.coalesce(rows["until"], rows["at"])
@@ -254,7 +270,18 @@ class Window:
                 inside |= self._of_same_incidents(rows, inside)
         if fixes.sum() > MOST_FIXES or begins is not None:  # of half a track's fixes half a track would be made
             inside = inside & ~fixes
+            self._follows = self._follows and not fixes.any()
         return np.asarray(inside)
+
+    def _shorter(self, rows: pa.Table, fixes: Bools) -> datetime | None:
+        """Since when there are no more than `MOST_KEPT` observations; None: there are fewer."""
+        at = pc.coalesce(rows["until"], rows["at"]).filter(pa.array(~fixes)).drop_null()
+        if len(at) <= MOST_KEPT:
+            return None
+        moments = at.cast(pa.int64()).to_numpy()
+        newest = int(np.partition(moments, len(moments) - MOST_KEPT)[len(moments) - MOST_KEPT])
+        found: datetime = pa.scalar(newest, TIME).as_py()
+        return found
 
     def _of_same_incidents(self, rows: pa.Table, inside: Bools) -> Bools:
         ties, incident = self._incidents_of()

@@ -1,0 +1,229 @@
+"""What bench/serving_whole.py sends and hears, each in a process of its own: posts, readers of events and of tracks."""
+
+import asyncio
+import itertools
+import json
+import struct
+import time
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+
+#: What moves: so many tracks, each heard in turn.
+TRACKS = 50_000
+#: Of single posts one in so many is something seen, which is drawn; the others are positions.
+SEEN_IN = 10
+
+
+class Service(NamedTuple):
+    """A service under load."""
+
+    port: int
+    ahead_s: float  # of the mission's time before the wall's
+    device: str
+    readers: list[str]
+
+    def now(self) -> datetime:
+        """The mission's time."""
+        return datetime.fromtimestamp(time.time() + self.ahead_s, UTC)
+
+
+def fixes(first: int, count: int, now: datetime, began_s: float) -> bytes:
+    """Positions of tracks, at some 8 m/s on a grid of 1.4 km: tracks do not meet."""
+    at, gone_s = now.isoformat(), time.time() - began_s
+    return b"\n".join(
+        b'{"kind":"fix","what":"vessel","at":"%s","lon":%.6f,"lat":%.6f,"identity":"mmsi:%09d","speed_mps":8.0,'
+        b'"course_deg":90.0,"major_m":10.0}'
+        % (at.encode(), 36.9 + k % 250 * 0.017 + gone_s * 1.1e-4, 47.8 + k // 250 * 0.015, 200000000 + k)
+        for k in (j % TRACKS for j in range(first, first + count))
+    )
+
+
+def seen(number: int, now: datetime) -> bytes:
+    """An explosion somewhere in the theatre."""
+    place = number * 2654435761 % (1 << 32)
+    lon, lat = 37 + place % 40009 / 10000, 47.8 + place // 40009 % 30011 / 10000
+    return (
+        b'{"kind":"sighting","what":"explosion.impact","at":"%s","lon":%.6f,"lat":%.6f,"sensor":"post %d","count":%d}'
+        % (now.isoformat().encode(), lon, lat, number % 40, 1 + number % 5)
+    )
+
+
+async def post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str, source: str, body: bytes) -> int:
+    """Post, and read the answer: its status."""
+    head = (
+        f"POST /api/sources/{source}/records HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/x-ndjson\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    writer.write(head.encode() + body)
+    told = await reader.readuntil(b"\r\n\r\n")
+    length = next(int(line[15:]) for line in told.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    await reader.readexactly(length)
+    return int(told[9:12])
+
+
+def posting(service: Service, what: str, connections: int, rows: int, per_s: float | None, seconds: float) -> Any:
+    """Post for so long: times to acknowledgement, and how many were refused. `what`: "single" posts, or "fixes"."""
+    return asyncio.run(_posting(service, what, connections, rows, per_s, seconds))
+
+
+async def _posting(
+    service: Service, what: str, connections: int, rows: int, per_s: float | None, seconds: float
+) -> tuple[list[float], int]:
+    numbers, took_s, refused = itertools.count(), [], 0
+    began_s = time.time()
+    until_s = time.perf_counter() + seconds
+
+    def body() -> bytes:
+        number = next(numbers)
+        if what == "single" and number % SEEN_IN == 0:
+            return seen(number, service.now())
+        first = number * rows if what == "fixes" else TRACKS // 2 + number
+        return fixes(first, rows, service.now(), began_s)
+
+    async def one(place: int) -> None:
+        nonlocal refused
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port, limit=1 << 20)
+        pause = 0.0 if per_s is None else connections / per_s
+        due = time.perf_counter() + pause * place / connections
+        while (began := time.perf_counter()) < until_s:
+            if pause and due > began:
+                await asyncio.sleep(due - began)
+            due += pause
+            content = body()
+            # how long it takes from when it was due: who comes late because the one before waited has waited, too
+            began = time.perf_counter()
+            if await post(reader, writer, service.device, f"post-{place % 4}", content) == 200:
+                took_s.append(time.perf_counter() - began)
+            else:
+                refused += 1
+        writer.close()
+
+    await asyncio.gather(*(one(place) for place in range(connections)))
+    return took_s, refused
+
+
+def hearing(service: Service, readers: int, seconds: float) -> tuple[int, int, int]:
+    """So many readers of events for so long: those that listened to the end, messages they had, the least of one."""
+    return asyncio.run(_hearing(service, readers, seconds))
+
+
+async def _hearing(service: Service, readers: int, seconds: float) -> tuple[int, int, int]:
+    async def one(place: int) -> int:
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        token = service.readers[place % len(service.readers)]
+        writer.write(
+            f"GET /api/stream/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        )
+        count = 0
+        try:
+            async with asyncio.timeout(seconds):
+                while line := await reader.readline():
+                    count += line.startswith(b"event:")
+        except TimeoutError:
+            return count
+        finally:
+            writer.close()
+        return -1
+
+    had = await asyncio.gather(*(one(place) for place in range(readers)))
+    stayed = [count for count in had if count >= 0]
+    return len(stayed), sum(stayed), min(stayed, default=0)
+
+
+def watching(service: Service, seconds: float) -> list[tuple[float, int, int, float]]:
+    """A page's tracks for so long: of each frame when it came, its bytes, its tracks, their median age in seconds."""
+    return asyncio.run(_watching(service, seconds))
+
+
+async def _watching(service: Service, seconds: float) -> list[tuple[float, int, int, float]]:
+    from websockets.asyncio.client import connect
+
+    frames = []
+    headers = {"Authorization": f"Bearer {service.readers[0]}"}
+    url = f"ws://127.0.0.1:{service.port}/api/stream/tracks"
+    try:
+        async with asyncio.timeout(seconds), connect(url, max_size=None, additional_headers=headers) as socket:
+            async for frame in socket:
+                if isinstance(frame, bytes):
+                    count, _ = struct.unpack_from("<Id", frame, 4)
+                    ages = np.frombuffer(frame, np.uint32, offset=16).reshape(-1, 6)[:, 5]
+                    age_s = float(np.median(ages)) / 1000 if count else 0.0
+                    frames.append((time.time(), len(frame), count, age_s))
+    except TimeoutError:
+        pass
+    return frames
+
+
+def probing(service: Service, per_s: float, seconds: float) -> Any:
+    """From a post's first byte to its event on the stream of events; how many were not seen. `_probing` says how."""
+    return asyncio.run(_probing(service, per_s, seconds))
+
+
+async def _probing(service: Service, per_s: float, seconds: float) -> tuple[list[float], list[float], int]:
+    """Posts at random moments; a picture event whose revision has the probe's incident (asked for by `since`) shows it.
+
+    The time is that of the event where the picture asked for has its revision, and of the answer where that has a later
+    one: never too early.
+    """
+    rng = np.random.default_rng(5)
+    sent: dict[tuple[int, int], float] = {}
+    acknowledged, shown = [], []
+    source = await asyncio.open_connection("127.0.0.1", service.port, limit=1 << 26)
+    asking = await asyncio.open_connection("127.0.0.1", service.port, limit=1 << 26)
+    events = await asyncio.open_connection("127.0.0.1", service.port, limit=1 << 26)
+    token = service.readers[-1]
+    events[1].write(
+        f"GET /api/stream/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+    )
+
+    async def ask(since: int | None) -> Any:
+        query = "collections=events" + ("" if since is None else f"&since={since}")
+        asking[1].write(
+            f"GET /api/picture?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        )
+        head = await asking[0].readuntil(b"\r\n\r\n")
+        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        return json.loads(await asking[0].readexactly(length))
+
+    revision = (await ask(None))["revision"]
+
+    async def hear() -> None:
+        nonlocal revision
+        async for line in events[0]:
+            heard = time.perf_counter()
+            if not line.startswith(b"data:"):
+                continue
+            told = json.loads(line[5:])
+            if "revision" not in told or told["revision"] <= revision:
+                continue
+            found = await ask(revision)
+            revision = found["revision"]
+            at = heard if revision == told["revision"] else time.perf_counter()
+            for feature in found["collections"]["events"]["upserted"]:
+                lon, lat = feature["geometry"]["coordinates"][:2] if feature["geometry"] else (0, 0)
+                begun = sent.pop((round(lon * 1e3), round(lat * 1e3)), None)
+                if begun is not None:
+                    shown.append(at - begun)
+
+    listening = asyncio.create_task(hear())
+    until_s = time.perf_counter() + seconds
+    number = 0
+    while time.perf_counter() < until_s:
+        number += 1
+        place = number * 7919 % 840  # one that follows another is far from it: they are two events
+        lon, lat = 41.2 + place % 20 * 0.06, 48 + place // 20 * 0.06
+        body = (
+            b'{"kind":"sighting","what":"explosion.impact","at":"%s","lon":%.3f,"lat":%.3f,"sensor":"probe","count":1}'
+            % (service.now().isoformat().encode(), lon, lat)
+        )
+        begun = sent[round(lon * 1e3), round(lat * 1e3)] = time.perf_counter()
+        await post(*source, service.device, "post-0", body)
+        acknowledged.append(time.perf_counter() - begun)
+        await asyncio.sleep(float(rng.exponential(1 / per_s)))
+    with_patience = time.perf_counter() + 5
+    while sent and time.perf_counter() < with_patience:
+        await asyncio.sleep(0.05)
+    listening.cancel()
+    return acknowledged, shown, len(sent)
