@@ -68,7 +68,8 @@ export function shell(state, api) {
     const element = place("connection");
     element.dataset.state = mode === "live" ? how : mode;
     const out = how === "connecting" && state.get().session?.via === "anonymous" && !state.get().mission?.centre;
-    fill(element, t(out ? "session.anonymous" : mode === "live" ? `connection.${how}` : `mode.${mode}`));
+    const said = t(out ? "session.anonymous" : mode === "live" ? `connection.${how}` : `mode.${mode}`);
+    if (element.textContent !== said) fill(element, said); // it is read aloud when it changes
     const notice = place("notice");
     const lost = how === "offline" || how === "error";
     notice.hidden = !lost && !trouble;

@@ -22,6 +22,13 @@ const GATHER_MS = 300;
 // Where somebody was, for when they come back from a finding.
 const kept = { page: 0, chosen: new Set(), key: "", filters: "" };
 
+/** Bring a list's elements into an order, touching only those that are other than before. */
+function arrange(list, items) {
+  const wanted = new Set(items);
+  for (const one of [...list.children]) if (!wanted.has(one)) one.remove();
+  items.forEach((one, i) => list.children[i] !== one && list.insertBefore(one, list.children[i] ?? null));
+}
+
 export function mount(element, state, api) {
   const ordered = new Ordered();
   let trouble = null;
@@ -85,7 +92,7 @@ export function mount(element, state, api) {
     const items = part.map((row) =>
       item(row, { values, href: href(row), chosen: kept.chosen.has(row.key), choose: triage ? choose : null, now }),
     );
-    if (items.length !== list.children.length || items.some((one, i) => one !== list.children[i])) fill(list, items);
+    arrange(list, items);
     list.start = kept.page * PAGE + 1;
     if (held)
       list
@@ -94,7 +101,9 @@ export function mount(element, state, api) {
         .querySelector(within)
         ?.focus();
     if (!part.length) fill(list, el("li", { class: "none" }, nothing(values)));
-    fill(pages, last > 0 && pager(last));
+    const turned = `${kept.page} ${last}`;
+    if (pages.dataset.now !== turned) fill(pages, last > 0 && pager(last));
+    pages.dataset.now = turned;
     showBulk();
   }
 
