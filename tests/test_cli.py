@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from truceline import cli
+from truceline import cli, desk
+from truceline.examples import new_mission
+from truceline.store import Journal
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = sorted(name for name in cli.app if not name.startswith("-"))
@@ -53,6 +55,40 @@ def test_a_wrong_command_line_is_exit_code_2(wrong, capsys):
         cli.main(wrong)
     assert stopped.value.code == cli.WRONG
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_an_interruption_says_what_it_leaves_behind(capsys, monkeypatch, tmp_path):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(desk, "run", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["run", str(tmp_path)])
+    assert ended.value.code == 130
+    assert "what was acknowledged is in the journal" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (["--port", "99999"], "Must be <= 65535"),
+        (["--port", "0", "--tak-port", "-1"], "Must be >= 0"),
+        (["--tak-source", "team"], "--tak-source takes what TAK clients send: give their port too, --tak-port"),
+        (["--tls-cert", "c.pem"], "--tls-cert and --tls-key go together"),
+        (["--host", "0.0.0.0"], "no administrator who can sign in"),
+        (["--port", "0", "--tls-cert", "c.pem", "--tls-key", "k.pem"], "c.pem: there is no such file"),
+    ],
+)
+def test_a_service_that_cannot_be_meant_is_not_started(wrong, told, capsys, tmp_path):
+    """A sentence and exit code 2; nothing is left running, and the journal is free."""
+    new_mission(tmp_path / "m", "measures-2020-07-22")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["serve", str(tmp_path / "m"), *wrong])
+    told_on = capsys.readouterr()
+    assert ended.value.code == cli.WRONG
+    assert told in " ".join((told_on.err + told_on.out).split())
+    with Journal(tmp_path / "m" / "journal", write=True):
+        pass
 
 
 def test_the_reference_says_what_the_code_does():

@@ -29,6 +29,7 @@ app = App(
     help="Keeps the picture of a ceasefire line: what was seen, what it means, what could not be seen.",
     help_epilogue=EXIT_CODES,
     help_format="markdown",
+    suppress_keyboard_interrupt=False,  # `main` says what an interruption leaves behind
 )
 app.command(accounts_cli.app)
 

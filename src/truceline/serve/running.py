@@ -87,6 +87,7 @@ async def running(
         accounts = Accounts(folder, wall)
         ending.callback(accounts.close)
         accounts.check_binding(at.host)
+        context = tls.server_context(at.certificate, at.key, at.authority) if at.certificate and at.key else None
         live: LivePicture | None = None
 
         async def committed(rows: pa.Table) -> None:
@@ -106,7 +107,6 @@ async def running(
         await live.start()
         door = Door(accounts)
         service = Service(folder, mission, clock, gate, live, bus, door.principal_of, alerts, {"door": door})
-        context = tls.server_context(at.certificate, at.key, at.authority) if at.certificate and at.key else None
         taken = await inputs.start(service, tls=context)
         ending.push_async_callback(taken.stop)
         service.kept["inputs"] = taken
