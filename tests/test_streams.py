@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import json
+import re
+import resource
 import shutil
+import socket
 import struct
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -301,6 +304,56 @@ class TestEvents:
 
         got = asyncio.run(scene())
         assert got == [[f"id: {n}" for n in range(1, 21)]] * 100
+
+    def test_a_thousand_come_back_at_once(self, serving):
+        """The network was away: everybody's browser resumes by its header, and each gets all that it missed."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if 0 <= hard < 4096:
+            pytest.skip("this process may open too few connections")
+        numbers = [serving.publish("alert", {"n": n}) for n in range(20)]
+        asked = "GET /api/stream/events HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nLast-Event-ID: %d\r\n\r\n"
+
+        async def one(missed: int) -> list[int]:
+            reader, writer = await asyncio.open_connection("127.0.0.1", serving.port)
+            writer.write((asked % numbers[-1 - missed]).encode())
+            got: list[int] = []
+            while len(got) < missed:
+                line = await reader.readline()
+                assert line, "the stream ended"
+                if line.startswith(b"id: "):
+                    got.append(int(line[4:]))
+            writer.close()
+            return got
+
+        async def scene() -> list[list[int]]:
+            return await asyncio.wait_for(asyncio.gather(*(one(1 + k % 19) for k in range(1000))), 3 * PATIENCE_S)
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+        try:
+            got = asyncio.run(scene())
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert all(mine == numbers[-1 - k % 19 :] for k, mine in enumerate(got))
+
+    def test_who_reads_too_slowly_is_let_go_and_holds_up_nobody(self, serving):
+        """Its place is lost, not the messages of others; it is told so when it comes back."""
+        serving.bus = serving.service.bus = Ring(kept=64)
+        first = serving.publish("alert", {})
+        with socket.socket() as slow, events(serving, first) as quick:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.settimeout(PATIENCE_S)
+            slow.connect(("127.0.0.1", serving.port))
+            slow.sendall(b"GET /api/stream/events?after=1 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            assert slow.recv(12) == b"HTTP/1.1 200"
+            for _ in range(24):  # 18 MB, more than the system keeps for a connection
+                for number in [serving.publish("alert", {"words": "x" * 16_000}) for _ in range(48)]:
+                    assert quick.next()["id"] == str(number)
+            told = b"".join(iter(lambda: slow.recv(1 << 20), b""))  # to the end that the service made of it
+        assert told.endswith(b"0\r\n\r\n")
+        last = int(re.findall(rb"id: (\d+)", told)[-1])
+        assert last < number
+        with events(serving, last) as again:
+            assert again.next()["event"] == "reset"
 
 
 def records(frame: bytes) -> tuple[float, np.ndarray]:
