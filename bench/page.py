@@ -36,7 +36,7 @@ from fastapi.responses import StreamingResponse
 from truceline.examples import SHIPPED
 from truceline.mission import Mission
 from truceline.release import Principal
-from truceline.serve import pages
+from truceline.serve import pages, streams
 
 #: Issue 6 asks for these.
 WEIGHT_MB, FIRST_PAINT_S, UPDATE_MS = 1.0, 3.0, 16.0
@@ -163,7 +163,8 @@ def invented(tracks: int, incidents: int, moving_s: float = 1.0, changing_s: flo
             rows["lat"] += rows["speed"] * np.cos(heading) / 111_000
             head = b"TLT1" + np.array(tracks, "<u4").tobytes() + np.array(time.time(), "<f8").tobytes()
             try:
-                await socket.send_bytes(head + rows.tobytes())
+                for part in streams.parts(head + rows.tobytes()):
+                    await socket.send_bytes(part)
             except WebSocketDisconnect:
                 return
             await asyncio.sleep(moving_s)

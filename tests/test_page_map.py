@@ -22,7 +22,7 @@ from a_page import PASSWORD, Running, a_browser, a_running_mission
 from a_service import ANYBODY, OFFICER, PARTY_A, a_service, an_example, client
 from truceline import places
 from truceline.frame import geodesic
-from truceline.serve import pages
+from truceline.serve import pages, streams
 
 ROOT = Path(__file__).parents[1]
 BUILT = (pages.VENDOR / "maplibre-gl.mjs").is_file()
@@ -244,6 +244,17 @@ def test_a_later_frame_changes_only_the_tracks_it_speaks_of(ask):
     later = a_frame([(7, 40.0, 50.0, 1.0, 0, 0, 0, 0), (8, 0.0, 0.0, 1.0, 0, 0, 1, 0)])
     told = ask("tracks.js", TAKEN, [first, later])
     assert (told["size"], told["live"], told["one"]["lon"]) == (3000, 2999, 40.0), "serial 8 is gone"
+
+
+def test_a_frame_of_many_tracks_comes_as_several_that_say_the_same(ask):
+    """One of 50,000 held the page up for twenty milliseconds."""
+    whole = bytes(a_frame([(i, 37.0 + i / 1e5, 48.0, 1.0, 0, 1, 0, 0) for i in range(20_000)]))
+    told = list(streams.parts(whole))
+    assert [struct.unpack("<Id", part[4:16]) for part in told] == [(8192, 1000.0), (8192, 1000.0), (3616, 1000.0)]
+    assert b"".join(part[16:] for part in told) == whole[16:]
+    assert list(streams.parts(told[0])) == [told[0]]
+    taken = ask("tracks.js", TAKEN, [list(part) for part in told])
+    assert (taken["size"], taken["live"]) == (20_000, 20_000)
 
 
 def test_tracks_that_are_gone_leave_no_rows_behind(ask):

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -17,6 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from truceline.errors import NotFoundError
 from truceline.release import Principal, visible
 from truceline.serve.access import Acknowledge, Evidence, See
+from truceline.serve.moving_now import RECORD
 from truceline.serve.service import Alert, Message, Service, service_of
 
 router = APIRouter(tags=["streams"])
@@ -29,6 +31,9 @@ KEEP_ALIVE_S = 15.0
 #: How long a browser waits before it comes back.
 _RETRY_MS = 2000
 _ENCODED = 1024
+#: Tracks told at once: what a page takes in within a few milliseconds.
+_TOLD = 8192
+_HEAD = 16
 
 AlertId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="Id of an alert, 32 hexadecimal digits.")]
 
@@ -173,7 +178,22 @@ async def tracks(socket: WebSocket, _: Evidence) -> None:
 async def _send(socket: WebSocket, service: Service) -> None:
     with contextlib.suppress(WebSocketDisconnect):
         async for frame in service.live.tracks():
-            await (socket.send_text(frame) if isinstance(frame, str) else socket.send_bytes(frame))
+            if isinstance(frame, str):
+                await socket.send_text(frame)
+            else:
+                for part in parts(frame):
+                    await socket.send_bytes(part)
+
+
+def parts(frame: bytes) -> Iterator[bytes]:
+    """A frame of tracks as frames of at most 8,192, so that no reader is held up by one of them."""
+    step = _TOLD * RECORD.itemsize
+    if len(frame) <= _HEAD + step:
+        yield frame
+        return
+    for begin in range(_HEAD, len(frame), step):
+        records = frame[begin : begin + step]
+        yield frame[:4] + struct.pack("<I", len(records) // RECORD.itemsize) + frame[8:_HEAD] + records
 
 
 async def _left(socket: WebSocket) -> None:
