@@ -1,20 +1,54 @@
-"""Writing frames: rows packed, hashed into the journal's tree, and on disk as one group."""
+"""Writing: the journal opened for it; rows packed, hashed into its tree, and on disk as one group of frames."""
 
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from truceline import observation
-from truceline.store import merkle
+from truceline.errors import StoreError
+from truceline.store import merkle, redaction, tail
 from truceline.store.frames import HEADER, Frame, encode, head_of
 from truceline.store.kinds import KINDS
 from truceline.store.reading import Reader, leaf_bytes
-from truceline.store.tail import Part
-from truceline.store.writer import Writer
+from truceline.store.tail import Part, Tail
+from truceline.store.writer import Writer, segment_path, set_aside
+
+
+def opened(folder: Path, reader: Reader, notes: list[str]) -> tuple[Writer, Tail]:
+    """The journal's lock, where the next frame goes, and its tail; what was cut short or half redacted is put right.
+
+    Parameters
+    ----------
+    notes
+        Is told what was put right, in sentences.
+
+    Raises
+    ------
+    StoreError
+        When another process writes, or the folder cannot be written: the lock is given up.
+    """
+    writer = Writer(folder)
+    try:
+        reader.look()
+        segment, end, size = reader.tail()
+        if size > end:
+            notes.append(set_aside(segment_path(folder, segment), end))
+            reader.look()
+        notes += redaction.finish(reader)
+        if reader.torn is not None:
+            notes.append(set_aside(folder / tail.NAME, reader.torn))
+        writer.open(segment, end)
+        return writer, Tail(folder)
+    except BaseException as error:
+        writer.close()
+        if isinstance(error, OSError):
+            raise StoreError(f"{folder}: the journal cannot be written: {error.strerror}") from error
+        raise
 
 
 def commit(writer: Writer, reader: Reader, packer: Executor, groups: Sequence[Part], most: int) -> int:

@@ -22,14 +22,14 @@ import pyarrow as pa
 
 from truceline.errors import NotFoundError, StoreError
 from truceline.store import redaction, tail
-from truceline.store.committing import commit, split, together
+from truceline.store.committing import commit, opened, split, together
 from truceline.store.frames import head_of
 from truceline.store.kinds import appendable, conform
 from truceline.store.proof import Proof
 from truceline.store.reading import Reader
 from truceline.store.record import proof_of, record, records, redactions_of
 from truceline.store.tail import Part, Tail
-from truceline.store.writer import Writer, segment_path, set_aside
+from truceline.store.writer import Writer
 
 if TYPE_CHECKING:  # numba takes half a second to load, and only a writer needs it
     from truceline.store.known import Known
@@ -347,24 +347,8 @@ class Journal:
     def _writing(self) -> Writer:
         """The writer, with the lock, a whole tail and no redaction half done."""
         if self._writer is None:
-            writer = Writer(self.folder)
-            try:
-                self._reader.look()
-                segment, end, size = self._reader.tail()
-                if size > end:
-                    self.notes.append(set_aside(segment_path(self.folder, segment), end))
-                    self._reader.look()
-                self.notes += redaction.finish(self._reader)
-                if self._reader.torn is not None:
-                    self.notes.append(set_aside(self.folder / tail.NAME, self._reader.torn))
-                writer.open(segment, end)
-                kept = Tail(self.folder)
-            except BaseException as error:
-                writer.close()
-                if isinstance(error, OSError):
-                    raise StoreError(f"{self.folder}: the journal cannot be written: {error.strerror}") from error
-                raise
-            self._writer, self._packer, self._tail = writer, ThreadPoolExecutor(1, "pack"), kept
+            self._writer, self._tail = opened(self.folder, self._reader, self.notes)
+            self._packer = ThreadPoolExecutor(1, "pack")
             try:
                 if rows := self.roll():
                     self.notes.append(f"{tail.NAME}: {rows} rows that waited in it are in frames now")
