@@ -67,7 +67,12 @@ export function incidentLayers(c) {
       source: "incidents",
       minzoom: 6.5,
       filter: [">", ["get", "n"], 4],
-      layout: { "text-field": ["to-string", ["get", "n"]], "text-font": ["Inter Variable"], "text-size": 10.5 },
+      layout: {
+        "text-field": ["to-string", ["get", "n"]],
+        "text-font": ["Inter Variable"],
+        "text-size": 10.5,
+        "symbol-sort-key": ["-", 0, ["get", "n"]], // where there is room for one, the largest
+      },
       paint: { "text-color": c.ring, "text-halo-color": c.halo, "text-halo-width": 1.2 },
     },
   ];
