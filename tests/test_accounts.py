@@ -679,6 +679,10 @@ def test_a_server_s_certificate_and_another_authority_s(tmp_path, capsys, monkey
         ("token DIR olena", "there is no account"),
         ("revoke DIR olena", "no token, certificate or account"),
         ("list DIR/nowhere", "no mission here"),
+        ("server-certificate DIR no_such.name", "neither the name of a host nor an address"),
+        ("server-certificate DIR bücher.example", "neither the name of a host nor an address"),
+        ("server-certificate DIR picture.example --days nan", "nan days: a certificate ends"),
+        ("server-certificate DIR picture.example --days -1", "-1 days: a certificate ends"),
     ],
 )
 def test_a_mistake_is_a_sentence_and_changes_nothing(command, why, tmp_path, capsys, monkeypatch):

@@ -34,6 +34,8 @@ def test_four_keys_are_enough(tmp_path):
     ("text", "said"),
     [
         pytest.param(LEAST + "radius = 3\n", ["viirs", "radius"], id="unknown key"),
+        pytest.param(LEAST + 'live = {listenn = "x"}\n', ["live", "did you mean listen?"], id="unknown key of live"),
+        pytest.param(LEAST + "[serve]\nopen = 1\n", ["serve: there is no key 'open' (= 1)"], id="unlike any key"),
         pytest.param(LEAST.replace("37.5", "375"), ["centre.lon", "375"], id="longitude out of range"),
         pytest.param(LEAST.replace("37.5", '"east"'), ["centre.lon", "'east'"], id="a word for a number"),
         pytest.param(LEAST.replace('name = "least"\n', ""), ["name"], id="missing key"),

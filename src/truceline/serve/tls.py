@@ -172,9 +172,7 @@ def _host(host: str) -> x509.GeneralName:
         return x509.IPAddress(ip_address(host))
     except ValueError:
         if not _NAME.fullmatch(host):
-            raise MissionError(
-                f"{host!r} is neither a host's name (ASCII; others in punycode) nor an address"
-            ) from None
+            raise MissionError(f"{host!r}: neither the name of a host nor an address (names in ASCII)") from None
         return x509.DNSName(host)
 
 
