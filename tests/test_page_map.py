@@ -322,6 +322,34 @@ def test_a_picture_is_brought_up_to_date_by_what_changed(ask):
     assert told == {"ids": ["b"], "n": 2, "same": True, "other": True, "whole": None, "change": change}
 
 
+def test_an_incident_is_coloured_by_its_findings_however_the_picture_came(ask):
+    """The map may be ready only after the first picture and a change of it; then one is other, then it is gone."""
+    told = ask(
+        "map/incidents.js",
+        """(() => {
+          const none = {upserted: [], removed: []};
+          const place = {type: 'Point', coordinates: [37, 48]};
+          const picture = {revision: 2, changes: {incidents: none, findings: none},
+            incidents: new Map([['a', {id: 'a', geometry: place, properties: {count: 3}}]]),
+            findings: new Map([['f', {id: 'f', properties: {subject_id: 'a', severity: 'grave', p_breach: 0.9}}]])};
+          const [drawn, said] = [new m.Incidents(), []];
+          const hear = () => (drawn.hear(picture), said.push(drawn.told(picture)));
+          hear();
+          picture.findings.get('f').properties.p_breach = 0.1;
+          picture.changes = {incidents: none, findings: {upserted: ['f'], removed: []}};
+          hear();
+          picture.incidents.delete('a');
+          picture.changes = {incidents: {upserted: [], removed: ['a']}, findings: none};
+          hear();
+          return said;
+        })()""",
+    )
+    first, later, last = told
+    assert [one["properties"]["rank"] for one in first["whole"]["features"]] == [3]
+    assert ([one["properties"]["rank"] for one in later["add"]], later["remove"]) == ([0], [])
+    assert (last["add"], last["remove"]) == ([], ["a"])
+
+
 def test_an_ellipse_is_as_long_as_it_says_and_points_where_it_says(ask):
     """Against the geodesic: 3 km and 1 km, the long axis 30 degrees east of north."""
     ring = np.array(ask("map/geometry.js", "m.ellipse(37.5, 48.3, 3000, 1000, 30, 48)"))

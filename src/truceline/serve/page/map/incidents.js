@@ -125,16 +125,16 @@ export class Incidents {
    */
   hear(picture) {
     const { incidents, findings } = picture.changes;
-    for (const id of [...(incidents?.upserted ?? []), ...(incidents?.removed ?? [])]) this.touched.add(id);
     this.whole ||= !incidents || !findings;
-    if (!findings) {
+    if (this.whole) { // the first picture heard too, whatever came before anybody listened
       this.findings.clear();
       this.of.clear();
       for (const one of picture.findings.values()) this.note(one);
       return;
     }
-    for (const id of findings.removed) this.forget(id);
-    for (const id of findings.upserted) {
+    for (const id of [...(incidents?.upserted ?? []), ...(incidents?.removed ?? [])]) this.touched.add(id);
+    for (const id of findings?.removed ?? []) this.forget(id);
+    for (const id of findings?.upserted ?? []) {
       this.forget(id);
       const one = picture.findings.get(id);
       if (one) this.touched.add(this.note(one));
