@@ -63,6 +63,7 @@ class Drawn(msgspec.Struct):
         None  # of the edition's tables: rows that stand; only after `begin` and `settled`
     )
     whole: bool = False  # take the whole: what changed is not said
+    unread: bool = False  # fixes came in since what moves was worked out
 
 
 class Window:
@@ -227,6 +228,8 @@ class Window:
     def _read_edition(self) -> None:
         book = Book(self.folder / BOOK)
         self._edition = {name: book.table(name) for name in book.names()}
+        if "track_points" in self._edition:  # only how many there are is asked for, and there are more than of all else
+            self._edition["track_points"] = self._edition["track_points"].select([0])
         for name in FOLLOWED:
             rows = self._edition.get(name)
             if rows is None:
