@@ -5,6 +5,7 @@ what moves and settle editions, so that nothing of it holds up the event loop.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -37,6 +38,8 @@ _GATHER_S = 0.01
 #: After a drawing it rests half as long as that took, and no longer than this: a record that comes just when a drawing
 #: has begun waits for that, for the rest and for its own.
 _REST_S = 0.1
+#: Fixes that nothing followed are asked after so much later: what they tell must not wait for another record.
+_UNREAD_S = 1.0
 #: How often readers of tracks are told, at most; and how often the snapshot's table of tracks is made anew.
 _TRACKS_S, _TABLE_S = 1.0, 5.0
 #: How often the board of sources is looked at for silence.
@@ -97,6 +100,7 @@ class LivePicture:
         self._moving: list[pa.Table] = []
         self._moving_rows = 0
         self._moves = asyncio.Event()
+        self._unread = False  # fixes are drawn of, and what they tell has not been worked out
         self._frames = TrackFrames()
         self._picture: Child | None = None
         self._settler: Child | None = None
@@ -249,7 +253,9 @@ class LivePicture:
         if self._picture is None or not self._picture.process.is_alive():
             await self._begin()
         while True:
-            await self._work.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_UNREAD_S if self._unread else None):
+                    await self._work.wait()
             await asyncio.sleep(_GATHER_S)
             begun = loop.time()
             await self._draw("take")
@@ -266,9 +272,10 @@ class LivePicture:
                 self._work.clear()
                 taken, self._waiting, self._waiting_rows = self._waiting, [], 0
                 self._room.set()
-                if not taken:
+                self._unread |= any(pc.any(pc.equal(rows["kind"], "fix")).as_py() for rows in taken)
+                if not taken and not self._unread:
                     return
-                given = [await asyncio.to_thread(snapshots.together, taken)]
+                given = [await asyncio.to_thread(snapshots.together, taken)] if taken else []
             limit = self.mission.serve.alert_from
             drawn: Drawn | None
             try:
@@ -278,6 +285,7 @@ class LivePicture:
                 self._picture = None
                 raise
             if drawn is not None:
+                self._unread = drawn.unread
                 await self._show(drawn)
                 self._unheld = drawn
                 await self._hold()

@@ -43,11 +43,12 @@ def picture(folder: Path, _record: Record) -> Answer:
         if due:
             moved_at = time.monotonic()
             moved_s = moved_at - begun
+        out.unread = window.has_new_fixes
         return _packed(out)
 
     def answer(what: str, now: datetime, limit: float, watched: Sequence[bytes], rows: bytes = b"") -> Any:
         if what == "take":
-            if not window.take(unpacked(rows), now) and not is_due():
+            if not (rows and window.take(unpacked(rows), now)) and not is_due():
                 return None
             return drawn(now, limit, watched, False)
         (window.begin if what == "begin" else window.settled)(now)

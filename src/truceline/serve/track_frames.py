@@ -49,7 +49,9 @@ class TrackFrames:
         self._wake()
 
     def restart(self) -> None:
-        """Serials begin anew: readers have to."""
+        """Serials begin anew: readers have to, if they were told of any."""
+        if not self._number:
+            return
         self._epoch += 1
         self._names, self._names_text, self._kinds = {}, None, []
         self._whole = self._changed = _frame(0.0, b"")
