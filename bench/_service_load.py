@@ -133,7 +133,7 @@ async def _hearing(service: Service, readers: int, seconds: float) -> tuple[int,
 
 
 def watching(service: Service, seconds: float) -> list[tuple[float, int, int, float]]:
-    """A page's tracks for so long: of each frame when it came, its bytes, its tracks, their median age in seconds."""
+    """A page's tracks for so long: of each frame its moment, bytes, tracks, their median age in seconds."""
     return asyncio.run(_watching(service, seconds))
 
 
@@ -147,10 +147,10 @@ async def _watching(service: Service, seconds: float) -> list[tuple[float, int, 
         async with asyncio.timeout(seconds), connect(url, max_size=None, additional_headers=headers) as socket:
             async for frame in socket:
                 if isinstance(frame, bytes):
-                    count, _ = struct.unpack_from("<Id", frame, 4)
+                    count, at_s = struct.unpack_from("<Id", frame, 4)
                     ages = np.frombuffer(frame, np.uint32, offset=16).reshape(-1, 6)[:, 5]
                     age_s = float(np.median(ages)) / 1000 if count else 0.0
-                    frames.append((time.time(), len(frame), count, age_s))
+                    frames.append((at_s, len(frame), count, age_s))
     except TimeoutError:
         pass
     return frames
