@@ -105,9 +105,9 @@ def test_what_is_asked_wrongly_is_told(folder: Path, asked: str, sentence: str) 
 def test_the_timeline_counts_incidents_findings_and_records(example: Asking) -> None:
     line = example.json(OFFICER, "/api/timeline?from=2031-03-13&to=2031-03-16&bucket_s=86400")
     assert line["from"] == "2031-03-13T00:00:00Z"
-    assert sum(line["incidents"]) == 67, "of 68 incidents one began earlier"
-    assert sum(sum(each) for each in line["sources"].values()) == 401 - 2, "of 401 observations two were earlier"
-    assert line["findings"][1:] == [20, 15], "clauses and subjects, whoever reads them so"
+    assert sum(line["incidents"]) == 68, "of 69 incidents one began earlier"
+    assert sum(sum(each) for each in line["sources"].values()) == 898 - 2, "of 898 observations two were earlier"
+    assert line["findings"][1:] == [20, 16], "clauses and subjects, whoever reads them so"
 
 
 def test_parties_get_no_small_count_and_no_source(example: Asking) -> None:
