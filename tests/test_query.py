@@ -28,7 +28,7 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> Query:
 
 def test_an_edition_is_what_it_was(settled: Query) -> None:
     now, then = (settled.rows("events", OFFICER, edition=number).matched for number in (1, 2))
-    assert now == 114
+    assert now == 115
     assert 0 < then < now
     assert not pa.compute.any(settled.rows("events", OFFICER, edition=1).table["provisional"]).as_py()
 
