@@ -7,7 +7,7 @@ application as that principal.
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import msgspec
 import pyarrow as pa
 from fastapi.testclient import TestClient
 
-from truceline import desk, feeds
+from truceline import daily, desk, feeds
 from truceline.errors import NotFoundError
 from truceline.examples import SHIPPED
 from truceline.mission import Mission
@@ -112,6 +112,9 @@ class SettledLive:
         edition = settle(self.folder, self.clock())
         self.snapshot = self._read(self.snapshot.revision + 1)
         return edition
+
+    async def report(self, day: date | None = None) -> dict[str, Any]:
+        return daily.report(self.folder, self.clock(), day=day).to_dict()
 
     async def tracks(self) -> AsyncIterator[str | bytes]:
         yield '{"kinds": []}'

@@ -139,6 +139,15 @@ def test_reports_are_listed_and_given_as_they_were_published(ask: Asking, exampl
         assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
+def test_a_report_is_written_when_somebody_asks_for_it(ask: Asking, example: Path) -> None:
+    """By who keeps the watch; the same edition says the same, so nothing that went out changes."""
+    before = Book(example / "book.sqlite").published()
+    assert ask(PATROL, "/api/reports", "POST").status_code == 403
+    answer = ask(OFFICER, "/api/reports?day=2031-03-15", "POST")
+    assert (answer.json()["day"], answer.json()["edition"]) == ("2031-03-15", 1)
+    assert Book(example / "book.sqlite").published() == before
+
+
 def test_a_pdf_is_made_when_it_is_asked_for_and_then_stays(ask: Asking) -> None:
     pytest.importorskip("typst", reason="the extra pdf is not installed")
     first = ask(OFFICER, "/api/reports/2031-03-15/1/report.pdf")

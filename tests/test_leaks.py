@@ -149,7 +149,9 @@ CHANNELS: dict[str, Callable[[Ask], list[bytes]]] = {
         *("POST /api/cases/{case}/verdict", "PUT /api/cases/{case}/attachments?name=a"),
     ),
     "evidence": _by_hidden_ids("/api/evidence/{finding}", "/api/evidence/{incident}", "/api/attachments/{case}{case}"),
-    "reports": _addresses("/api/reports/2031-03-14/1/report.html", "/api/reports/2031-03-14/1/findings.csv"),
+    "reports": _addresses(
+        "/api/reports/2031-03-14/1/report.html", "/api/reports/2031-03-14/1/findings.csv", "POST /api/reports"
+    ),
     "page": _addresses("/", "/api/mission", "/page/basemap.json", "/page/main.js", "/field", "/field/worker.js"),
     "TAK": _addresses("TAK"),
 }

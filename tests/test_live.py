@@ -8,8 +8,10 @@ import asyncio
 import csv
 import io
 import shutil
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from contextlib import closing
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import pytest
 
 import a_service
 from truceline import desk, feeds
-from truceline.errors import StoreError
+from truceline.errors import NotFoundError, StoreError
 from truceline.mission import Mission
 from truceline.serve import window
 from truceline.serve.alerts import Alerts
@@ -289,6 +291,24 @@ class TestProvisionalAndSettled:
         with Journal(mission / "journal", write=True) as journal:
             signed = a_verdict(mission, {name: Book(mission / "book.sqlite").table(name) for name in OF_CASES})
             journal.append("verdict", signed)
+        run(mission, scene, settle_every_s=0.5)
+
+
+class TestReport:
+    def test_a_reporting_day_that_has_ended_is_reported_by_itself(self, mission):
+        """Nothing new has to come in for it; a day that was reported is left alone."""
+        with closing(sqlite3.connect(mission / "book.sqlite")) as book, book:
+            book.execute("DELETE FROM report")
+        shutil.rmtree(mission / "reports")
+
+        async def scene(running: Running) -> None:
+            await running.until(lambda: Book(mission / "book.sqlite").published())
+            assert {str(row.day) for row in Book(mission / "book.sqlite").published()} == {"2031-03-15"}
+            assert (mission / "reports/2031-03-15-edition-1/report.html").is_file()
+            for day in (date(1999, 1, 1), date(2031, 3, 17)):
+                with pytest.raises(NotFoundError, match="nothing is known"):
+                    await running.live.report(day)
+
         run(mission, scene, settle_every_s=0.5)
 
 

@@ -9,7 +9,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from truceline import picture
-from truceline.errors import TrucelineError
+from truceline.errors import NotFoundError, TrucelineError
 from truceline.mission import Mission
 from truceline.pipeline import FUSED
 from truceline.serve import picturing, snapshots
 from truceline.serve.alerts import Alerts
 from truceline.serve.child import Child, EndedError, unpacked
 from truceline.serve.service import Bus, Changes, Gate, Snapshot
+from truceline.serve.settler import Settler
 from truceline.serve.track_frames import TrackFrames
 from truceline.serve.window import FOLLOWED, Drawn
 from truceline.store import Edition
@@ -103,9 +104,9 @@ class LivePicture:
         self._unread = False  # fixes are drawn of, and what they tell has not been worked out
         self._frames = TrackFrames()
         self._picture: Child | None = None
-        self._settler: Child | None = None
+        self._settler = Settler(folder, gate, clock)
         self._tracker: Child | None = None
-        self._drawing, self._settling = asyncio.Lock(), asyncio.Lock()
+        self._drawing = asyncio.Lock()
         self._unheld: Drawn | None = None  # what the alerts have not been held against
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
@@ -180,21 +181,28 @@ class LivePicture:
         TrucelineError
             As `pipeline.settle`.
         """
-        async with self._settling:
-            try:
-                if roll := getattr(self.gate, "roll", None):
-                    await roll()
-                if self._settler is None:
-                    self._settler = Child(picturing.settling, self.folder, record=self.gate.record, nice=5)
-                edition: Edition = await self._settler.ask("settle", self.clock())
-            except EndedError:
-                if self._settler is not None:
-                    self._settler.end()
-                    self._settler = None
-                raise
-            if self._snapshot.edition is None or edition.number != self._snapshot.edition.number:
-                await self._draw("settled")
-            return edition
+        edition = await self._settler.edition()
+        if self._snapshot.edition is None or edition.number != self._snapshot.edition.number:
+            await self._draw("settled")
+        return edition
+
+    async def report(self, day: date | None = None) -> dict[str, Any]:
+        """Write the daily report of the newest edition; what it says, as `daily.Written` has it.
+
+        Parameters
+        ----------
+        day
+            The reporting day; None: the last that holds an event.
+
+        Raises
+        ------
+        TrucelineError
+            As `daily.report`; `NotFoundError` for a day before the first event and for one that has not begun.
+        """
+        first = pc.min(self._snapshot.tables["events"]["at_from"]).as_py()
+        if day and (first is None or not self.mission.day_of(first) <= day <= self.mission.day_of(self.clock())):
+            raise NotFoundError(f"nothing is known of the reporting day {day}")
+        return await self._settler.report(day)
 
     # Its life
 
@@ -218,7 +226,7 @@ class LivePicture:
         self._room.set()
         children = [one for one in (self._picture, self._settler, self._tracker) if one is not None]
         await asyncio.gather(*(asyncio.to_thread(one.end) for one in children))
-        self._picture = self._settler = self._tracker = None
+        self._picture = self._tracker = None
 
     async def _kept(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run for good: what fails is told and tried again."""
@@ -334,6 +342,10 @@ class LivePicture:
             await asyncio.sleep(self.settle_every_s)
             if await asyncio.to_thread(snapshots.unsettled, self.folder):
                 await self.settle()
+            ended = self.mission.day_of(self.clock()) - timedelta(days=1)
+            if await asyncio.to_thread(snapshots.unreported, self.folder, ended):
+                with contextlib.suppress(NotFoundError):  # nothing is known of that day
+                    await self.report(ended)
 
     async def _keep_hearing(self) -> None:
         states: dict[str, str] = {}

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from truceline import startup
+from truceline.daily import report
 from truceline.errors import NotFoundError
 from truceline.intake import JOURNAL, Record
 from truceline.mission import Mission
@@ -92,10 +93,12 @@ def tracks(folder: Path, _record: Record) -> Answer:
 
 
 def settling(folder: Path, record: Record) -> Answer:
-    """Answers "settle" with the edition."""
+    """Answers "settle" with the edition, "report" with what the daily report of the newest one says."""
     startup.prepare()
 
-    def answer(_what: str, now: datetime) -> Edition:
+    def answer(what: str, now: datetime, day: date | None = None) -> Edition | dict[str, Any]:
+        if what == "report":
+            return report(folder, now, day=day).to_dict()
         return settle(folder, now, until=_until(folder, now), record=record)
 
     return answer

@@ -4,15 +4,16 @@ import hashlib
 import threading
 from datetime import date
 from importlib.util import find_spec
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from truceline.daily import report
 from truceline.errors import NotFoundError, StoreError
 from truceline.pipeline import BOOK
-from truceline.serve.access import See
+from truceline.serve.access import Operate, See
+from truceline.serve.audit import audit
 from truceline.serve.guard import DOCUMENT_CSP
 from truceline.serve.ogc import stamp
 from truceline.serve.query import query_of
@@ -61,6 +62,22 @@ def reports(request: Request, asking: See) -> list[dict[str, Any]]:
         published = stamp(min(row.published_at for row in rows))
         out.append({"day": day.isoformat(), "edition": edition, "published_at": published, "files": files})
     return out
+
+
+@router.post("", summary="Write the daily report now", response_model=None)
+async def write(
+    request: Request,
+    asking: Operate,
+    day: Annotated[date | None, Query(description="The reporting day; left out: the last that holds an event.")] = None,
+) -> dict[str, Any]:
+    """Write the report of a day on the newest edition, as it is written by itself when a reporting day has ended.
+
+    What was published stays: on a newer edition a day's report is another one, and says what it says otherwise.
+    """
+    service = service_of(request)
+    written = await service.live.report(day)
+    await audit(service, asking, "export", f"report of {written['day']}", f"edition {written['edition']}", request)
+    return {"day": written["day"], "edition": written["edition"], "summary": written["bullets"]}
 
 
 @router.get(

@@ -8,7 +8,7 @@ All run in one event loop; what takes longer than some milliseconds runs in a th
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -107,6 +107,10 @@ class Live(Protocol):
 
     async def settle(self) -> Edition:
         """Make an edition now, and show it."""
+        ...
+
+    async def report(self, day: date | None = None) -> dict[str, Any]:
+        """Write the daily report of the newest edition (None: of the last day with an event); what it says."""
         ...
 
     def tracks(self) -> AsyncIterator[str | bytes]:

@@ -1,6 +1,7 @@
 """A snapshot's tables: what an edition says and still stands, what was drawn since, and tracks as they are now."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,11 @@ def unsettled(folder: Path) -> bool:
         rows = journal.rows("observation"), journal.rows("verdict")
         editions = made(journal)
     return rows[0] > 0 and (not editions or rows != (editions[-1].observations, editions[-1].verdicts))
+
+
+def unreported(folder: Path, day: date) -> bool:
+    """Whether no report of a reporting day went out, of any edition."""
+    return all(row.day != day for row in Book(folder / BOOK).published())
 
 
 def joined(settled: Tables, drawn: Drawn) -> Tables:

@@ -4,6 +4,7 @@ import { el, fill } from "../dom.js";
 import { t, when } from "../text.js";
 import { listed } from "./doing.js";
 import { connection, empty, failed, heading, loading, scope } from "./parts.js";
+import { may } from "./may.js";
 import { bounds } from "./urgency.js";
 
 export const name = "reports";
@@ -16,6 +17,7 @@ export function mount(element, state, api) {
   const session = state.get().session;
   const above = el("div", {});
   const list = el("div", { class: "reports" }, loading());
+  const now = may(session, "operate") && el("button", { type: "button", on: { click: write } }, t("reports.write"));
   const out = el("div", { class: "export" });
   fill(
     element,
@@ -23,6 +25,7 @@ export function mount(element, state, api) {
     above,
     scope(session),
     list,
+    now && el("p", {}, now),
     el("section", {}, el("h3", {}, t("export.title")), el("p", { class: "soft" }, t("export.what")), out),
   );
 
@@ -33,6 +36,18 @@ export function mount(element, state, api) {
     } catch (error) {
       fill(list, failed(error, load, session));
     }
+  }
+
+  async function write() {
+    now.disabled = true;
+    fill(list, loading());
+    try {
+      await api.post("/api/reports", {});
+      await load();
+    } catch (error) {
+      fill(list, failed(error, load, session));
+    }
+    now.disabled = false;
   }
 
   function day(one) {
