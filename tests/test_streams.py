@@ -433,9 +433,14 @@ class TestTracks:
         asyncio.run(scene())
 
     def test_when_serials_begin_anew_so_do_readers(self, serving):
+        """Whoever was told of none has nothing to forget, and stays."""
+        whole = a_moment(1).tobytes()
+
         async def scene(socket: Any) -> None:
-            await socket.recv()
-            await socket.recv()
+            await asyncio.to_thread(serving.do, serving.frames.restart)
+            await asyncio.to_thread(serving.do, serving.frames.tell, 1.0, ["vessel"], named(1), whole, whole)
+            while not isinstance(told := await socket.recv(), bytes) or not records(told)[1].size:
+                pass
             await asyncio.to_thread(serving.do, serving.frames.restart)
             with pytest.raises(ConnectionClosed) as closed:
                 await socket.recv()
