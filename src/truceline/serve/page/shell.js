@@ -51,9 +51,9 @@ export function shell(state, api) {
   const clock = () => {
     const { mode, at, mission, picture } = state.get();
     if (!mission) return;
-    const ahead = picture.at ? picture.at.getTime() - (loaded.now + performance.now() - loaded.at) : 0;
+    const drawn = mission.exercise && picture.at ? picture.at.getTime() : 0;
     // an exercise may run faster than time: its clock is then where its picture is
-    if (mission.exercise && ahead > 0) loaded = { now: picture.at.getTime(), at: performance.now() };
+    if (drawn > loaded.now + performance.now() - loaded.at) loaded = { now: drawn, at: performance.now() };
     const now = loaded.now + performance.now() - loaded.at;
     const element = place("clock");
     const shown = mode === "live" ? now : (at ?? new Date(now)).getTime();
