@@ -72,10 +72,8 @@ Make = Callable[[], Framing]
 class Lines:
     """Bytes cut at line ends; blank lines are none."""
 
-    alike = single = False
-    longest = LONGEST_LINE
-
-    def __init__(self) -> None:
+    def __init__(self, longest: int) -> None:
+        self.longest = longest
         self._rest = b""
         self._lines: list[tuple[bytes, float]] = []
         self._lost = False
@@ -106,13 +104,13 @@ class Lines:
         return found
 
 
-class Frames:
-    """Lines of Mode S frames."""
+class ByLine:
+    """What framings of lines have in common: the lines are `_cut`'s."""
 
     alike = single = False
 
-    def __init__(self) -> None:
-        self._cut = Lines()
+    def __init__(self, longest: int = LONGEST_LINE) -> None:
+        self._cut = Lines(longest)
 
     @property
     def waiting(self) -> int:
@@ -127,6 +125,10 @@ class Frames:
 
     def unit(self, data: bytes, at_s: float) -> None:
         self._cut.unit(data, at_s)
+
+
+class Frames(ByLine):
+    """Lines of Mode S frames."""
 
     def take(self, at_s: float, ended: bool = False) -> Taken:
         lines = self._cut.lines(at_s, ended)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from truceline.feeds.framing import Lines, Taken, laid_out
+from truceline.feeds.framing import ByLine, Taken, laid_out
 from truceline.kernels import nmea
 
 #: A receiver gives the parts of a message within a second; networks mix and delay them. Assumption.
@@ -37,13 +37,11 @@ class _Message:
         return b"\n".join(lines)
 
 
-class Sentences:
-    """Lines of sentences. `stamp`: those without any time get that of receipt."""
-
-    alike = single = False
+class Sentences(ByLine):
+    """ByLine of sentences. `stamp`: those without any time get that of receipt."""
 
     def __init__(self, stamp: bool = True) -> None:
-        self._cut = Lines()
+        super().__init__()
         self._stamp = stamp
         self._waiting: dict[tuple[object, ...], _Message] = {}
         self._wrapper: bytes | None = None  # a receiver's time, for the sentence behind it
@@ -52,16 +50,6 @@ class Sentences:
     def waiting(self) -> int:
         held = sum(len(part.line) for one in self._waiting.values() for part in one.parts)
         return self._cut.waiting + held + len(self._wrapper or b"")
-
-    @property
-    def lost(self) -> bool:
-        return self._cut.lost
-
-    def push(self, data: bytes, at_s: float) -> None:
-        self._cut.push(data, at_s)
-
-    def unit(self, data: bytes, at_s: float) -> None:
-        self._cut.unit(data, at_s)
 
     def take(self, at_s: float, ended: bool = False) -> Taken:
         records: list[bytes] = []

@@ -5,31 +5,14 @@ from typing import Any
 
 import msgspec
 
-from truceline.feeds.framing import LONGEST_ROW, Lines, Taken
+from truceline.feeds.framing import LONGEST_ROW, ByLine, Taken
 
 
-class Objects:
+class Objects(ByLine):
     """JSON lines of observations: an object a line."""
 
-    alike = single = False
-
     def __init__(self) -> None:
-        self._cut = Lines()
-        self._cut.longest = LONGEST_ROW
-
-    @property
-    def waiting(self) -> int:
-        return self._cut.waiting
-
-    @property
-    def lost(self) -> bool:
-        return self._cut.lost
-
-    def push(self, data: bytes, at_s: float) -> None:
-        self._cut.push(data, at_s)
-
-    def unit(self, data: bytes, at_s: float) -> None:
-        self._cut.unit(data, at_s)
+        super().__init__(LONGEST_ROW)
 
     def take(self, at_s: float, ended: bool = False) -> Taken:
         lines = [line for line, _ in self._cut.lines(at_s, ended)]
@@ -40,32 +23,20 @@ class Objects:
         return b"\n".join(records) + b"\n"
 
 
-class Rows:
+class Rows(ByLine):
     """Lines behind a header; `quoted`: a record may go on over line ends inside quotes."""
 
-    single = False
     alike = True
 
     def __init__(self, quoted: bool = False) -> None:
+        super().__init__(LONGEST_ROW)
         self.header: bytes | None = None
         self._quoted = quoted
-        self._cut = Lines()
-        self._cut.longest = LONGEST_ROW
         self._open = b""
 
     @property
     def waiting(self) -> int:
         return self._cut.waiting + len(self._open)
-
-    @property
-    def lost(self) -> bool:
-        return self._cut.lost
-
-    def push(self, data: bytes, at_s: float) -> None:
-        self._cut.push(data, at_s)
-
-    def unit(self, data: bytes, at_s: float) -> None:
-        self._cut.unit(data, at_s)
 
     def take(self, at_s: float, ended: bool = False) -> Taken:
         lines = [line for line, _ in self._cut.lines(at_s, ended)]
@@ -98,26 +69,12 @@ _document = msgspec.json.Decoder(_Document).decode
 _array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-class Features:
+class Features(ByLine):
     """JSON, one document a line or message: a feature, a collection of them, an object, or an array of these."""
 
-    alike = single = False
-
     def __init__(self) -> None:
-        self._cut = Lines()
-        self._cut.longest = LONGEST_ROW
+        super().__init__(LONGEST_ROW)
         self._messages: list[bytes] = []
-
-    @property
-    def waiting(self) -> int:
-        return self._cut.waiting
-
-    @property
-    def lost(self) -> bool:
-        return self._cut.lost
-
-    def push(self, data: bytes, at_s: float) -> None:
-        self._cut.push(data, at_s)
 
     def unit(self, data: bytes, at_s: float) -> None:
         self._messages.append(data)
