@@ -116,7 +116,7 @@ class Whole:
         self._messages: list[bytes] = []
 
     def push(self, data: bytes, at_s: float) -> None:
-        raise NotImplementedError("a stream has no end that would make a file of it")
+        raise TypeError("files come as messages: of_stream gives no such framing, for a stream has no end of a file")
 
     def unit(self, data: bytes, at_s: float) -> None:
         if data.strip():

@@ -99,7 +99,7 @@ def expected(states, i, c, out):  # type: ignore[no-untyped-def]
 
 
 # What follows takes and gives moments as fourteen numbers, not as places in an array: a compiler that need not fear
-# that two places are one keeps them in registers, and a cycle takes a fifth less.
+# that two places are one keeps them in registers, and a cycle takes an eighth less.
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)
