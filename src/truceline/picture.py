@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from truceline.observation import ID, LIKELIHOODS, TIME
+from truceline.pieces import Rows, pieces_of
 
 SCHEMA_VERSION = 1
 
@@ -191,7 +192,7 @@ _STEP_ELSE = 1e-4
 _LEFT_OUT = {"received_at", "record", "file"}
 
 
-def digest(tables: Mapping[str, pa.Table]) -> str:
+def digest(tables: Mapping[str, Rows]) -> str:
     """SHA-256 over the named tables' columns, rows in the order given, however the columns are cut in pieces.
 
     The picture's tables have an order of their own, which the order of arrival has no part in. Floats are rounded
@@ -204,13 +205,16 @@ def digest(tables: Mapping[str, pa.Table]) -> str:
     """
     whole = hashlib.sha256()
     for name in sorted(tables):
-        rows = tables[name].drop_columns([c for c in tables[name].column_names if c in _LEFT_OUT])
-        whole.update(f"{name} {rows.num_rows} {rows.column_names}\n".encode())
-        for column, values in zip(rows.column_names, rows.columns, strict=True):
-            parts: dict[str, hashlib._Hash] = {}
-            for chunk in values.chunks or [pa.nulls(0, values.type)]:
-                _hash(parts, "", chunk, column)
-            for path, part in sorted(parts.items()):  # the pieces decide which part comes up first
+        schema = tables[name].schema
+        columns = [column for column in schema.names if column not in _LEFT_OUT]
+        whole.update(f"{name} {tables[name].num_rows} {columns}\n".encode())
+        parts: dict[str, dict[str, hashlib._Hash]] = {column: {} for column in columns}
+        for piece in pieces_of(tables[name]) if tables[name].num_rows else [schema.empty_table()]:
+            for column in columns:
+                for chunk in piece[column].chunks or [pa.nulls(0, piece[column].type)]:
+                    _hash(parts[column], "", chunk, column)
+        for column in columns:
+            for path, part in sorted(parts[column].items()):  # the pieces decide which part comes up first
                 whole.update(path.encode() + part.digest())
     return whole.hexdigest()
 

@@ -17,6 +17,7 @@ import msgspec
 import pyarrow as pa
 
 from truceline.errors import NotFoundError, StoreError
+from truceline.pieces import Pieces, Rows, pieces_of
 from truceline.store.durable import replacing
 
 SCHEMA_VERSION = 1
@@ -89,7 +90,7 @@ class Book:
     ) -> None:
         """Nothing stays open between calls."""
 
-    def put(self, edition: Edition, tables: Mapping[str, pa.Table]) -> None:
+    def put(self, edition: Edition, tables: Mapping[str, Rows]) -> None:
         """Put an edition with its tables into the book: all of it in one transaction, or nothing.
 
         Raises
@@ -106,8 +107,7 @@ class Book:
             except sqlite3.IntegrityError as error:
                 raise StoreError(f"{self.path}: edition {edition.number} is in the book already") from error
             for name, table in tables.items():
-                for part, at in enumerate(range(0, max(table.num_rows, 1), _ROWS)):
-                    rows = table.slice(at, _ROWS)
+                for part, rows in enumerate(_parts(table)):
                     body = _pack(rows)
                     digest = hashlib.sha256(body).digest()
                     book.execute(
@@ -157,24 +157,43 @@ class Book:
         NotFoundError
             When there is no such edition, or it has no such table.
         """
+        return self.pieces(name, edition).table()
+
+    def pieces(self, name: str, edition: int | None = None) -> Pieces:
+        """What `table` gives, piece by piece. Raises as `table`."""
         with self._reading() as book:
-            parts = (
+            found = (
                 book.execute(
-                    "SELECT body, sha256 FROM content WHERE name = ? "
+                    "SELECT edition, part, rows FROM content WHERE name = ? "
                     "AND edition = ifnull(?, (SELECT max(number) FROM edition)) ORDER BY part",
                     (name, edition),
                 ).fetchall()
                 if book is not None
                 else []
             )
-        if not parts:
+        if not found:
             which = "the newest edition" if edition is None else f"edition {edition}"
             has = ", ".join(self.names(edition)) or "nothing"
             raise NotFoundError(f"{self.path}: {which} has no table {name!r}; it has {has}")
-        for body, digest in parts:
-            if hashlib.sha256(body).digest() != digest:
-                raise StoreError(f"{self.path}: table {name!r} is damaged; run: truceline rebuild {self.path.parent}")
-        return pa.concat_tables([pa.ipc.open_stream(body).read_all() for body, _ in parts])
+        number, first, _ = found[0]
+
+        def read() -> Iterator[pa.Table]:
+            for _, part, rows in found:
+                if rows:
+                    yield self._part(number, name, part)
+
+        return Pieces(self._part(number, name, first, empty=True).schema, sum(rows for *_, rows in found), read)
+
+    def _part(self, edition: int, name: str, part: int, empty: bool = False) -> pa.Table:
+        """One piece of a table, checked against its hash; or only its schema."""
+        with self._reading() as book:
+            asked = "SELECT body, sha256 FROM content WHERE edition = ? AND name = ? AND part = ?"
+            found = book.execute(asked, (edition, name, part)).fetchone() if book is not None else None
+        if found is None or hashlib.sha256(found[0]).digest() != found[1]:
+            raise StoreError(f"{self.path}: table {name!r} is damaged; run: truceline rebuild {self.path.parent}")
+        with pa.ipc.open_stream(found[0]) as stream:
+            rows: pa.Table = stream.schema.empty_table() if empty else stream.read_all()
+        return rows
 
     def remove(self) -> None:
         """Throw the book away, as `rebuild` does before it makes it again."""
@@ -276,6 +295,15 @@ class Book:
                 book.execute(f"PRAGMA application_id = {_APPLICATION}")
                 book.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 book.executescript(_TABLES)
+
+
+def _parts(table: Rows) -> Iterator[pa.Table]:
+    """A table in parts that SQLite takes; an empty one has one part, for its schema."""
+    if not table.num_rows:
+        yield table.schema.empty_table()
+    for piece in pieces_of(table):
+        for at in range(0, piece.num_rows, _ROWS):
+            yield piece.slice(at, _ROWS)
 
 
 def _pack(rows: pa.Table) -> pa.Buffer:

@@ -9,7 +9,7 @@ The head is a hash over every frame: two journals with the same head hold the sa
 frames are spread over files. Rows in the tail are under no head yet.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -139,6 +139,14 @@ class Journal:
             When no row has ever had one of the columns.
         """
         return self._reader.table(kind, columns, coded)
+
+    def blocks(self, kind: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """The rows that `table` gives, some hundred thousand at a time: a journal may be larger than memory.
+
+        Of a feed's own columns each block has those that came with its rows. What is appended meanwhile is not
+        among them.
+        """
+        return self._reader.blocks(kind, columns)
 
     def record(self, observation_id: bytes) -> dict[str, Any]:
         """One observation, whole, with its raw bytes and where it stands.

@@ -244,6 +244,28 @@ class Reader:
         whole = pa.Table.from_arrays(arrays, schema=pa.schema(fields))
         return whole.unify_dictionaries() if coded else whole
 
+    def blocks(self, kind: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """All rows of a kind as tables of about `BLOCK_ROWS`; see `Journal.blocks`."""
+        frames, unrolled = self.of(kind), self.unrolled(kind)
+        own = kind_of(kind).schema
+        parts = ([self.rows(frame.number, columns) for frame in block] for block in _blocks(frames))
+        for tables in parts:
+            yield self._cut(self._joined(tables, kind, ()), columns, own)
+        if unrolled:
+            yield self._cut(self._joined(unrolled, kind, ()), columns, own)
+
+    @staticmethod
+    def _cut(block: pa.Table, columns: Sequence[str], own: pa.Schema) -> pa.Table:
+        """The wanted columns: a kind's own always, a feed's where the block has it."""
+        names = [name for name in columns if name in own.names or name in block.column_names]
+        arrays = [
+            block[name] if name in block.column_names else pa.nulls(block.num_rows, own.field(name).type)
+            for name in names
+        ]
+        fields = [own.field(name) if name in own.names else block.schema.field(name) for name in names]
+        schema = pa.schema(fields)
+        return pa.Table.from_arrays(arrays, names=names).cast(schema)
+
     def _joined(self, parts: Sequence[pa.Table], kind: str, coded: Collection[str]) -> pa.Table:
         """The rows of some frames in one piece."""
         try:

@@ -1,0 +1,91 @@
+"""Tables that do not fit into memory: read piece by piece, as often as wanted."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeAlias
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A table in pieces: iterating reads them one after the other, each time from the beginning.
+
+    What is held is one piece; the pieces are files' (`PieceWriter`), or a book's.
+    """
+
+    schema: pa.Schema
+    num_rows: int
+    read: Callable[[], Iterator[pa.Table]]
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        return self.read()
+
+    def table(self) -> pa.Table:
+        """All of it, in memory."""
+        return pa.concat_tables([self.schema.empty_table(), *self])
+
+
+#: Rows in memory, or in pieces where there may be too many.
+Rows: TypeAlias = pa.Table | Pieces
+
+
+def pieces_of(rows: Rows) -> Iterator[pa.Table]:
+    """The pieces of rows, of a table in memory one."""
+    return iter(rows) if isinstance(rows, Pieces) else iter((rows,))
+
+
+def chained(parts: Iterable[Rows], schema: pa.Schema) -> Pieces:
+    """Rows of one schema, one behind the other; empty pieces are passed over."""
+    kept = [part for part in parts if part.num_rows]
+
+    def read() -> Iterator[pa.Table]:
+        for part in kept:
+            yield from pieces_of(part)
+
+    return Pieces(schema, sum(part.num_rows for part in kept), read)
+
+
+def filtered(rows: Rows, keep: Callable[[pa.Table], pa.Table]) -> pa.Table:
+    """What `keep` leaves of every piece, in memory."""
+    return pa.concat_tables([rows.schema.empty_table(), *(keep(piece) for piece in pieces_of(rows))])
+
+
+class PieceWriter:
+    """Writes pieces to a file of Arrow's; `pieces` reads them again, as they were cut, until the file is removed.
+
+    The file is scratch: it is compressed lightly and not synced.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.path, self.schema, self.num_rows = path, schema, 0
+        options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+        self._writer = pa.ipc.new_file(str(path), schema, options=options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def write(self, rows: pa.Table) -> None:
+        """One piece; columns are put into the schema's order."""
+        if rows.num_rows:
+            for batch in rows.select(self.schema.names).combine_chunks().cast(self.schema).to_batches():
+                self._writer.write_batch(batch)
+            self.num_rows += rows.num_rows
+
+    def close(self) -> Pieces:
+        """Nothing more is to come; what was written."""
+        self._writer.close()
+        return Pieces(self.schema, self.num_rows, self._read)
+
+    def _read(self) -> Iterator[pa.Table]:
+        # read, not mapped: mapped pages would count as this process's memory
+        with pa.OSFile(str(self.path)) as file, pa.ipc.open_file(file) as found:
+            for number in range(found.num_record_batches):
+                yield pa.Table.from_batches([found.get_batch(number)])
