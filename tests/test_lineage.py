@@ -1,9 +1,12 @@
 """What became of an edition's ids: told by the observations they share."""
 
+import hashlib
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from truceline import picture
 from truceline.fuse import lineage
@@ -89,3 +92,22 @@ def test_the_order_of_rows_does_not_matter():
     turned = {name: rows.take(pa.array(range(rows.num_rows)[::-1])) for name, rows in after.items()}
     assert told(before, after) == told(before, turned)
     assert told(before, after, "incident") == told(before, turned, "incident")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5)), max_size=30),
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5)), max_size=30),
+)
+def test_many_associations_are_looked_at_in_shares_with_the_same_result(
+    old: list[tuple[int, int]], new: list[tuple[int, int]]
+) -> None:
+    def of(ties: list[tuple[int, int]]) -> dict[str, pa.Table]:
+        ties = sorted(dict(ties).items())
+        ids = [hashlib.sha256(bytes([seen])).digest()[:16] for seen, _ in ties]
+        rows = [{"observation_id": i, "track_id": an_id(str(t))} for i, (_, t) in zip(ids, ties, strict=True)]
+        return edition() | {"associations": pa.Table.from_pylist(rows, schema=picture.ASSOCIATIONS)}
+
+    whole = lineage(of(old), of(new))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("truceline.fuse.lineage._AT_ONCE", 4)
+        assert lineage(of(old), of(new)) == whole

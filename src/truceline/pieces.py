@@ -49,8 +49,8 @@ def chained(parts: Iterable[Rows], schema: pa.Schema) -> Pieces:
 
 
 def filtered(rows: Rows, keep: Callable[[pa.Table], pa.Table]) -> pa.Table:
-    """What `keep` leaves of every piece, in memory."""
-    return pa.concat_tables([rows.schema.empty_table(), *(keep(piece) for piece in pieces_of(rows))])
+    """What `keep` leaves of every piece, rows and columns, in memory."""
+    return pa.concat_tables([keep(rows.schema.empty_table()), *(keep(piece) for piece in pieces_of(rows))])
 
 
 class PieceWriter:
