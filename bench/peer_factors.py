@@ -145,6 +145,14 @@ class Held:
                 self.cheap.append(self._cause())
             if clause.type == "withdrawal" or (clause.type == "presence" and clause.weapons):
                 self.cheap.append(self._weapon())
+            them = [p.name for p in agreement.party if p.id in clause.parties]
+            if len(them) < len(agreement.party):
+                told = clause.whose
+                p, why, sure = len(them) / len(agreement.party), factors._ANY_PARTY, "low"
+                if told is not None:
+                    p, why, sure = told.value, told.source, told.confidence
+                value = np.full(len(self.begin), p)
+                self.cheap.append(Factor("by " + " or ".join(them), value, (f"assumption: {why}",), (sure,)))
         if terms.denies:
             nobody = np.zeros(len(self.begin))
             self.cheap.append(Factor("binds anybody, as this party holds", nobody, ("the party's reading",), ("high",)))

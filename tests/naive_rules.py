@@ -59,6 +59,9 @@ def naive_judge(
                 mortar = any(k == "weapon.mortar" for k in likelihoods(row))
                 factors.append(1.0 if not clause.weapons or mortar else None)
                 assert not read(row.get("weapon") or "")
+            if len(clause.parties) < len(agreement.party):
+                theirs = len(clause.parties) / len(agreement.party)
+                factors.append(clause.whose.value if clause.whose else theirs)
             if reading.denies:
                 factors.append(0.0)
             illustrative = None if whole is None else whole == 0
@@ -113,7 +116,7 @@ def covered(
     if not one.notice:
         return of_kind
     by_party = dict.fromkeys(clause.parties, 0.0)
-    for notice in agreement.notice:
+    for notice in (one for one in agreement.notice if one.party in by_party):
         fit = of_kind * (share(row, notice.starts, notice.ends) or 0.0)
         by_party[notice.party] = max(by_party[notice.party], fit)
     if len(by_party) == 1:

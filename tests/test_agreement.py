@@ -216,6 +216,16 @@ CLAUSE = '[[clause]]\nid = "2"\ntype = "cessation"\ntitle = "again"\nparties = [
             id="a weight above one",
         ),
         pytest.param(
+            CLAUSE + 'whose = {value = 1.2, source = "x"}',
+            ["clause '2'", "whose", "1.2"],
+            id="more than certainly theirs",
+        ),
+        pytest.param(
+            CLAUSE.replace('["a"]', '["a", "b"]') + 'whose = {value = 0.9, source = "x"}',
+            ["clause '2'", "whose", "some of the parties"],
+            id="whose it was where everybody is bound",
+        ),
+        pytest.param(
             '[[zone]]\nid = "band"\nkind = "band"\nto_km = 5\nfrom_km = 15',
             ["zone 'band'", "to_km = 5", "15"],
             id="band inside out",
@@ -339,7 +349,7 @@ def test_nuclear_plants_of_the_real_table_are_protected(realdata: Path) -> None:
     """The table of plants as it is published: Name, Latitude, Longitude, CountryCode."""
     zone = '[[zone]]\nid = "sites"\nkind = "circles"\nradius_km = 2\npath = "nuclear_power_plants.csv"\n'
     folder = realdata / "geo" / "geonuclear"
-    clause = '[[clause]]\nid="9"\ntype="protected_site"\ntitle="plants"\nparties=["a"]\nzone="sites"'
+    clause = '[[clause]]\nid="9"\ntype="protected_site"\ntitle="plants"\nparties=["a","b"]\nzone="sites"'
     text = LEAST + zone + 'where = {CountryCode = "UA", Status = "Operational"}\n' + clause
     agreement = msgspec.convert(tomllib.loads(text), Agreement)
     events, incidents = a_picture(an_event(lon=34.627, lat=47.508), an_event(lon=34.7, lat=47.508))

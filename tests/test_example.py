@@ -256,4 +256,4 @@ class TestTheStory:
         found = [row for row in told["findings"] if row["subject_id"] in whose]
         assert {whose[row["subject_id"]] for row in found} == {of_tracks["icao:f00a03"]}
         assert {(row["clause"], row["reading"]) for row in found} == {("4.3", "party-a"), ("4.3", "party-b")}
-        assert all(row["p_breach"] > 0.95 for row in found)
+        assert all(row["p_breach"] > 0.85 for row in found)

@@ -179,7 +179,7 @@ def test_the_aircraft_in_the_no_fly_band_raises_an_alert(posted, truth):
         found = officer.get("/ogc/collections/findings/items", params={"clause": "4.3", "limit": 100}).json()[
             "features"
         ]
-        likely = [one["properties"] for one in found if one["properties"]["p_breach"] > 0.95]
+        likely = [one["properties"] for one in found if one["properties"]["p_breach"] > 0.85]
         assert {one["reading"] for one in likely} == {"party-a", "party-b"}
         assert posted.alert["finding_id"] in {one["finding_id"] for one in likely}
         told = officer.get("/api/alerts", params={"limit": 1000}).json()["alerts"]

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -399,6 +400,7 @@ def test_judging_by_columns_is_judging_one_by_one(data: st.DataObject) -> None:
     rows = data.draw(st.lists(event, max_size=8))
     clause = a_clause(
         data.draw(st.sampled_from(["cessation", "protected_site", "no_fly", "presence", "withdrawal"])),
+        parties=data.draw(st.sampled_from([["a", "b"], ["b"]])),
         zone=data.draw(st.sampled_from(["everywhere", "plant"])),
         reading=[Reading(party="b", effective=data.draw(times), denies=data.draw(st.booleans()))],
         weapons=data.draw(st.sampled_from([[], ["mortar"]])),
@@ -437,6 +439,46 @@ def test_where_something_fell_never_names_who_fired(rule: str) -> None:
     assert found
     assert all(row["attribution"] == {"undetermined": 1.0} for row in found)
     assert all("is undetermined." in row["sentence"] for row in found)
+
+
+@pytest.mark.parametrize("rule", sorted(set(REGISTRY) - {"duty"}))
+def test_a_clause_that_binds_one_party_is_as_likely_breached_as_the_act_was_of_that_party(rule: str) -> None:
+    """Whose it was is undetermined: of two parties, half; the factor says that it is an assumption, the sentence says
+    it too. A clause that binds everybody has no such factor: whoever it was, it is a breach."""
+    binds = {"a", "b"}, {"b"}
+    both, one = (
+        judged(an_agreement(msgspec.structs.replace(_clause_of(rule), parties=sorted(who)), zone=[PLANT]), *EVERYTHING)
+        for who in binds
+    )
+    assert {row["subject_id"] for row in one} == {row["subject_id"] for row in both}
+    assert all("by Party B" not in row["by_name"] for row in both)
+    whole = {(row["reading"], row["subject_id"]): row["p_breach"] for row in both}
+    for row in one:
+        p = whole[row["reading"], row["subject_id"]]
+        assert row["p_breach"] == (None if p is None else pytest.approx(p / 2))
+        (factor,) = [factor for factor in row["factors"] if factor["name"] == "by Party B"]
+        assert (factor["value"], factor["confidence"]) == (0.5, "low")
+        assert factor["source"].startswith("assumption: each party of the agreement as likely")
+        assert row["p_breach"] is None or ", by Party B 0.50, " in row["sentence"]
+        assert row["attribution"] == {"undetermined": 1.0}
+
+
+def test_an_agreement_may_state_how_likely_such_an_act_is_the_bound_partys() -> None:
+    """With where that comes from; it is about the breach, and attributes nothing."""
+    said = Assumption(value=0.9, source="who flies there is mostly at home there", confidence="medium")
+    clause = a_clause("no_fly", parties=["b"], whose=said)
+    row = judged(an_agreement(clause), an_event("aircraft"))[0]
+    assert row["p_breach"] == pytest.approx(0.9)
+    factor = next(factor for factor in row["factors"] if factor["name"] == "by Party B")
+    assert (factor["source"], factor["confidence"]) == (f"assumption: {said.source}", "medium")
+    assert row["attribution"] == {"undetermined": 1.0}
+    assert row["sentence"].endswith("Whose it was is undetermined.")
+
+
+def test_a_duty_is_its_bearers_whoever_else_may_have_acted() -> None:
+    (row, _) = judged(an_agreement(a_clause("duty", parties=["b"], due=DUE)), KEPT)
+    assert row["attribution"] == {"b": 1.0}
+    assert not [name for name in row["by_name"] if name.startswith("by ")]
 
 
 # ---- readings, times, illustration ----

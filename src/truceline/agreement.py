@@ -140,6 +140,8 @@ class Clause(Strict, frozen=True):
     due_within_h: Positive | None = None
     #: how much of each kind of occurrence is the clause's act, by taxonomy term; assumptions until calibrated
     weight: dict[str, Assumption] = {}
+    #: how likely such an act there is of those it binds, where it binds some parties only; None: each party as likely
+    whose: Assumption | None = None
 
 
 class Notice(Strict, frozen=True):
@@ -247,13 +249,7 @@ def _unknown_key(key: str, table: Mapping[str, Any]) -> str:
 
 
 def _check(agreement: Agreement, path: Path) -> None:
-    """Ids are unique, references hold, times carry a zone, zones have what their kind needs.
-
-    Raises
-    ------
-    MissionError
-        For the first thing wrong: file, table, key and value.
-    """
+    """Ids are unique, references hold, times carry a zone, zones have what their kind needs; else MissionError."""
     try:
         for name, ids in (
             ("party", [p.id for p in agreement.party]),
@@ -328,9 +324,12 @@ def _check_clause(clause: Clause, parties: set[str], zones: set[str]) -> None:
     _terms(where, "reading what", [term for reading in clause.reading for term in reading.what or []])
     _terms(where, "exemption what", [term for exemption in clause.exemption for term in exemption.what])
     _named(where, "weapons", clause.weapons, WEAPONS, f"a weapon of {', '.join(sorted(WEAPONS))}")
-    for name, assumption in clause.weight.items():
+    stated = {f"weight of {name!r}": assumption for name, assumption in clause.weight.items()}
+    for name, assumption in (stated | ({"whose": clause.whose} if clause.whose else {})).items():
         if not 0 <= assumption.value <= 1:
-            raise MissionError(f"{where}: weight of {name!r} = {assumption.value} is not between 0 and 1")
+            raise MissionError(f"{where}: {name} = {assumption.value} is not between 0 and 1")
+    if clause.whose and (clause.type == "duty" or parties == {*clause.parties}):
+        raise MissionError(f"{where}: whose is for a clause that binds some of the parties, and for no duty")
     if clause.min_calibre_mm and clause.below_calibre_mm and clause.below_calibre_mm <= clause.min_calibre_mm:
         raise MissionError(
             f"{where}: below_calibre_mm = {clause.below_calibre_mm} is not above "

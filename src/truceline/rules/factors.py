@@ -1,4 +1,4 @@
-"""The factors of a probability of breach: kind, cause, weapon, place, time; `exemption` has a module of its own.
+"""The factors of a probability of breach: kind, cause, weapon, who, place; time is in `holding`, `exemption` apart.
 
 Each is a probability for every row, with where it comes from; NaN means that nothing can be said, and why.
 Their product is the probability of breach: they are taken as independent of each other.
@@ -40,6 +40,9 @@ _CALIBRES_MM: Mapping[str, Mapping[float, float]] = {
 #: Beyond so many sigmas there is less of a normal distribution than a float's last digit.
 _SIGMAS = 9.0
 _USUAL_CALIBRES = "assumption: usual calibres of the class, as none was stated"
+#: Whose act it was, where the clause binds some of the parties only and does not say how likely it was theirs: no
+#: evidence names a party, and a place must not. Too much where others than the agreement's parties may have acted.
+_ANY_PARTY = "each party of the agreement as likely, as nothing says whose it was"
 
 
 @dataclass(frozen=True)
@@ -244,6 +247,20 @@ def weapon(held: Held) -> Factor:
         ("", "the weapon's class, name or calibre is not stated"),
         np.isnan(value).astype(np.int64),
     )
+
+
+def actor(held: Held) -> Factor | None:
+    """How likely it was one of those whom the clause binds; None where it binds every party, or is a duty.
+
+    A duty is its bearer's, whoever else may have acted.
+    """
+    bound = [party.name for party in held.agreement.party if party.id in held.clause.parties]
+    share = len(bound) / len(held.agreement.party)
+    if held.subjects.kind == "duty" or share == 1:
+        return None
+    whose = held.clause.whose or Assumption(value=share, source=_ANY_PARTY)
+    value = np.full(held.subjects.rows, whose.value)
+    return Factor(f"by {' or '.join(bound)}", value, (f"assumption: {whose.source}",), (whose.confidence,))
 
 
 def _of_term(clause: Clause, term: str) -> float:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from truceline.agreement import Agreement, Assumption, Clause
 from truceline.rules.exemption import exemption
-from truceline.rules.factors import Factor, Held, Inside, Terms, place, seconds, share_of_interval
+from truceline.rules.factors import Factor, Held, Inside, Terms, actor, place, seconds, share_of_interval
 from truceline.rules.protocol import Rule
 from truceline.rules.subjects import Bools, Floats, Ints, Subjects
 from truceline.weapons import read
@@ -92,7 +92,8 @@ def hold(
 
 
 def _open(rule: Rule, held: Held) -> _Open:
-    cheap = list(rule.factors(held))
+    who = actor(held)
+    cheap = [*rule.factors(held), *([] if who is None else [who])]
     if held.terms.denies:
         nobody = np.zeros(held.subjects.rows)
         cheap.append(Factor("binds anybody, as this party holds", nobody, ("the party's reading",), ("high",)))

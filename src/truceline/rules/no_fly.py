@@ -7,7 +7,7 @@
 | an air-raid warning                | nothing: a warning is no flight                      |
 | an explosion                       | nothing: that is `cessation`                         |
 
-Whose it was stays undetermined.
+Whose it was stays undetermined: where the clause binds one party of several, the breach is that much less likely.
 """
 
 from collections.abc import Mapping

@@ -8,7 +8,8 @@
 | a weapon, where the clause names weapons  | the same as for `withdrawal`                                 |
 | an explosion                              | nothing: that is `cessation`                                 |
 
-Whose forces they were stays undetermined.
+Whose forces they were stays undetermined: where the clause binds one party of several, the breach is that much less
+likely.
 """
 
 from collections.abc import Mapping

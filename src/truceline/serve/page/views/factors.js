@@ -7,11 +7,11 @@ import { english } from "./parts.js";
 const WIDE = 150;
 const HIGH = 16;
 
-/** What a factor asks, in words: "inside no-fly band" is told by "inside" and its zone. */
+/** What a factor asks, in words: "inside no-fly band" is told by "inside" and its zone, "by Party B" by its party. */
 export function asks(name) {
   if (has(`factor.${name}`)) return t(`factor.${name}`);
   const [first, ...rest] = name.split(" ");
-  return has(`factor.${first}`) ? t(`factor.${first}`, { zone: rest.join(" ") }) : name;
+  return has(`factor.${first}`) ? t(`factor.${first}`, { of: rest.join(" ") }) : name;
 }
 
 /**
