@@ -2,6 +2,9 @@
 
     TRUCELINE_DATA=... python -m bench.tracking_real            all inputs
     TRUCELINE_DATA=... python -m bench.tracking_real ships      one of them
+    TRUCELINE_DATA=... TRUCELINE_KEPT=... python -m bench.tracking_real aircraft
+                                                                the judgements of Stone Soup's settings are kept in
+                                                                that folder, one file each, and not run again
 
 `ships`     Suez, 22 March 2021 from 12:00 for 24 h (shared data `ais/movingpandas/boat-positions.csv`): times to the
             minute, a ship every 12 minutes or so, anchorages of a hundred
@@ -18,11 +21,14 @@ Stone Soup's best is the setting with the largest completeness less switches (bo
 """
 
 import datetime
+import hashlib
 import itertools
+import json
 import os
 import sys
 import time
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -205,8 +211,34 @@ def judged(of: Sample, track: np.ndarray, where: np.ndarray) -> tuple[float, flo
     return float(own.mean()), 100 * switches / len(track), float(np.sqrt(np.mean(errors**2)))
 
 
-def compare(of: Sample) -> list[str]:
-    """Both on one input; what is not better."""
+Judged = tuple[float, float, float]
+
+
+def kept_or_run(of: Sample, setting: dict[str, float], folder: Path | None) -> tuple[Judged, float, bool]:
+    """Judgement of one of Stone Soup's settings, its processor seconds, and whether it was run now.
+
+    A file is of one input, one setting and one Stone Soup: its name is their digest. It is written whole or not at
+    all, so that a run which was stopped goes on where it stood.
+    """
+    told = json.dumps([of.name, setting, of.speed_sigma, of.at_sigma_s, version("stonesoup")], sort_keys=True)
+    parts = (told.encode(), of.at_s.tobytes(), of.seen_m.tobytes(), of.object.tobytes())
+    file = None if folder is None else folder / f"{of.name}-{hashlib.sha256(b''.join(parts)).hexdigest()[:16]}.json"
+    if file is not None and file.exists():
+        kept = json.loads(file.read_text())
+        return (kept["completeness"], kept["switches"], kept["rmse_m"]), kept["seconds"], False
+    track, where, seconds = theirs(of, **setting)
+    got = judged(of, track, where)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        row = dict(zip(("completeness", "switches", "rmse_m"), got, strict=True))
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(row | {"seconds": seconds, "setting": setting}))
+        part.replace(file)
+    return got, seconds, True
+
+
+def compare(of: Sample, folder: Path | None = None) -> list[str]:
+    """Both on one input; what is not better. `folder`: where Stone Soup's judgements are kept."""
     print(f"{of.name}: {len(of.at_s):,} detections of {len(np.unique(of.object))} {CLASSES[of.kind]}s", flush=True)
     ours(of)
     track, where, seconds = ours(of)
@@ -215,12 +247,11 @@ def compare(of: Sample) -> list[str]:
     rows = []
     for values in itertools.product(*of.grid.values()):
         setting = dict(zip(of.grid, values, strict=True))
-        track, where, seconds = theirs(of, **setting)
-        rows.append((judged(of, track, where), setting))
-        got = rows[-1][0]
+        got, seconds, run = kept_or_run(of, setting, folder)
+        rows.append((got, setting))
         print(
             f"  Stone Soup  completeness {got[0]:.4f}  switches {got[1]:.2f}  RMSE {got[2]:.1f} m  ({seconds:.0f} s)"
-            f"  {setting}",
+            f"  {setting}  {'run now' if run else 'kept'}",
             flush=True,
         )
     best = max(rows, key=lambda r: r[0][0] - r[0][1] / 100)[0]
@@ -236,8 +267,10 @@ def main() -> int:
     if not folder or not Path(folder).is_dir():
         print("needs the shared data: TRUCELINE_DATA is not set to its folder")
         return 0
+    told = os.environ.get("TRUCELINE_KEPT")
+    kept = Path(told) if told else None
     inputs = {"ships": ships, "half-hour": half_hour, "aircraft": aircraft}
-    missed = [line for name in (sys.argv[1:] or inputs) for line in compare(inputs[name](Path(folder)))]
+    missed = [line for name in (sys.argv[1:] or inputs) for line in compare(inputs[name](Path(folder)), kept)]
     for line in missed:
         print(f"not as asked: {line}")
     return 1 if missed else 0
