@@ -1,6 +1,7 @@
 """What became of an edition's ids: told by the observations they share."""
 
 import hashlib
+import sys
 from typing import Any
 
 import pyarrow as pa
@@ -109,5 +110,5 @@ def test_many_associations_are_looked_at_in_shares_with_the_same_result(
 
     whole = lineage(of(old), of(new))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("truceline.fuse.lineage._AT_ONCE", 4)
+        patch.setattr(sys.modules["truceline.fuse.lineage"], "_AT_ONCE", 4)
         assert lineage(of(old), of(new)) == whole

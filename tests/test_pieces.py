@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from truceline import picture
-from truceline.pieces import Pieces, PieceWriter, chained, filtered, pieces_of
+from truceline.pieces import Pieces, PieceWriter, chained, filtered, pieces_of, uncut
 
 SCHEMA = pa.schema([("name", pa.string()), ("east_m", pa.float64())])
 
@@ -52,3 +52,14 @@ def test_a_pictures_digest_does_not_depend_on_how_a_table_is_cut(size: int) -> N
     whole = rows([0.5 * n for n in range(13)])
     cut = Pieces(SCHEMA, 13, lambda: iter([whole.slice(at, size) for at in range(0, 13, size)]))
     assert picture.digest({"line": cut, "tracks": rows([])}) == picture.digest({"line": whole, "tracks": rows([])})
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=6), st.integers(1, 5))
+def test_rows_of_one_value_are_not_cut_apart(sizes: list[int], size: int) -> None:
+    names = [str(track) for track, count in enumerate(sizes) for _ in range(count)]
+    whole = pa.table({"name": names, "east_m": [0.0] * len(names)}, schema=SCHEMA)
+    cut = Pieces(SCHEMA, len(names), lambda: iter([whole.slice(at, size) for at in range(0, len(names), size)]))
+    recut = list(uncut(cut, "name"))
+    assert pa.concat_tables(recut) == whole
+    of = [set(piece["name"].to_pylist()) for piece in recut]
+    assert sum(map(len, of)) == len(set().union(*of)), "a name is in two pieces"

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,29 @@ def chained(parts: Iterable[Rows], schema: pa.Schema) -> Pieces:
 def filtered(rows: Rows, keep: Callable[[pa.Table], pa.Table]) -> pa.Table:
     """What `keep` leaves of every piece, rows and columns, in memory."""
     return pa.concat_tables([keep(rows.schema.empty_table()), *(keep(piece) for piece in pieces_of(rows))])
+
+
+def uncut(rows: Rows, column: str) -> Iterator[pa.Table]:
+    """The pieces cut so that rows of one value of a column which follow each other are in one piece; a table is."""
+    if isinstance(rows, pa.Table):
+        yield rows
+        return
+    kept: list[pa.Table] = []
+    for piece in rows:
+        if not piece.num_rows:
+            continue
+        last = pc.not_equal(piece[column], piece[column][-1])
+        other = last.combine_chunks().to_numpy(zero_copy_only=False).nonzero()[0]
+        end = int(other[-1]) + 1 if len(other) else 0
+        if kept and piece[column][0] != kept[-1][column][-1]:
+            yield pa.concat_tables(kept)
+            kept = []
+        if end:
+            yield pa.concat_tables([*kept, piece.slice(0, end)])
+            kept = []
+        kept.append(piece.slice(end))
+    if kept:
+        yield pa.concat_tables(kept)
 
 
 class PieceWriter:

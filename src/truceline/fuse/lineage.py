@@ -94,7 +94,8 @@ def _distinct(rows: Pairs) -> Pairs:
     """The distinct rows, in their order."""
     order = np.lexsort(rows.T[::-1])
     rows = rows[order]
-    return rows[np.r_[True, (rows[1:] != rows[:-1]).any(axis=1)][: len(rows)]]
+    new: npt.NDArray[np.bool_] = np.r_[True, (rows[1:] != rows[:-1]).any(axis=1)][: len(rows)]
+    return np.asarray(rows[new])
 
 
 def _codes(pairs: Pairs) -> Ints:

@@ -4,7 +4,7 @@ Columns are as GDAL names and reads them; https://www.geopackage.org/spec140/ sa
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -294,6 +294,20 @@ def shapes_of(geometries: npt.NDArray[np.object_], otherwise: str) -> Shapes:
     kinds = {shape.geom_type.upper() for shape in geometries if shape is not None}
     kind = kinds.pop() if len(kinds) == 1 else "GEOMETRY" if kinds else otherwise
     return Shapes(pa.array(blobs, pa.large_binary()), boxes, kind)
+
+
+def placed(parts: Sequence[Shapes], rows: npt.NDArray[np.int64], count: int, otherwise: str) -> Shapes:
+    """Shapes of the rows of a layer, of those in `rows` one behind the other; the others have none."""
+    boxes = np.full((count, 4), np.nan)
+    place = np.full(count, -1)
+    place[rows] = np.arange(len(rows))
+    kinds = {part.kind for part in parts if part.blobs.null_count < len(part.blobs)}
+    blobs = pa.concat_arrays([part.blobs for part in parts] or [pa.array([], pa.large_binary())])
+    if len(rows):
+        boxes[rows] = np.concatenate([part.boxes for part in parts])
+    if not np.array_equal(place, np.arange(len(rows))):
+        blobs = blobs.take(pa.array(place, mask=place < 0))
+    return Shapes(blobs, boxes, kinds.pop() if len(kinds) == 1 else "GEOMETRY" if kinds else otherwise)
 
 
 # ---- the spatial index ---------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from truceline import observation
 from truceline.columns import TABLES
 from truceline.errors import StoreError
 from truceline.kernels.idset import index_in
+from truceline.pieces import Rows, uncut
 from truceline.store import geopackage
 from truceline.store.book import Edition
 from truceline.store.durable import replacing
@@ -51,7 +52,7 @@ _LEFT_OUT = {"leaf", "raw", "geometry"}
 _EMPTY = {"zones": "MULTIPOLYGON", "line": "MULTILINESTRING", "tracks": "LINESTRING"}
 
 
-def publish(path: Path, tables: Mapping[str, pa.Table], edition: Edition, licences: Iterable[str] = ()) -> None:
+def publish(path: Path, tables: Mapping[str, Rows], edition: Edition, licences: Iterable[str] = ()) -> None:
     """Write an edition's tables as the layers of a GeoPackage, whole or not at all.
 
     Parameters
@@ -92,8 +93,9 @@ def publish(path: Path, tables: Mapping[str, pa.Table], edition: Edition, licenc
         new.chmod(new.stat().st_mode & ~0o222)
 
 
-def _layers(tables: Mapping[str, pa.Table]) -> Iterator[Layer]:
+def _layers(given: Mapping[str, Rows]) -> Iterator[Layer]:
     """Each layer: its attributes and its geometries."""
+    tables = {name: rows for name, rows in given.items() if isinstance(rows, pa.Table)}
     for name in LAYERS:
         source = tables.get("incidents" if name == "ellipses" else name)
         if source is None:
@@ -103,7 +105,7 @@ def _layers(tables: Mapping[str, pa.Table]) -> Iterator[Layer]:
         elif name == "findings":
             drawn = _of_incidents(source, tables.get("incidents"))
         elif name == "tracks":
-            drawn = _paths(source, tables["track_points"])
+            drawn = _paths(source, given["track_points"])
         else:
             drawn = _shapes(source, _EMPTY.get(name, "POINT"))
         yield Layer(name, _MORE.get(name) or TABLES[name], _attributes(source), drawn)
@@ -136,17 +138,22 @@ def _of_incidents(findings: pa.Table, incidents: pa.Table | None) -> Shapes:
     return geopackage.points(lon[at], lat[at])
 
 
-def _paths(tracks: pa.Table, points: pa.Table) -> Shapes:
+def _paths(tracks: pa.Table, points: Rows) -> Shapes:
     """The path of each track; none where it has one point."""
-    track = index_in(*(observation.ids(table["track_id"]) for table in (points, tracks)))
-    at = observation.to_numpy(points["at"])
-    order = np.lexsort((at, track))
-    lon, lat = (observation.to_numpy(points[name])[order] for name in ("lon", "lat"))
-    many = np.bincount(track[track >= 0], minlength=tracks.num_rows) > 1
-    kept = np.flatnonzero((track[order] >= 0) & many[track[order]] & np.isfinite(lon + lat))
-    lines = np.full(tracks.num_rows, None, object)
-    shapely.linestrings(np.stack([lon, lat], axis=-1)[kept], indices=track[order][kept], out=lines)
-    return geopackage.shapes_of(lines, _EMPTY["tracks"])
+    number, parts = [np.empty(0, np.int64)], []
+    for piece in uncut(points, "track_id"):
+        track = index_in(*(observation.ids(table["track_id"]) for table in (piece, tracks)))
+        at = observation.to_numpy(piece["at"])
+        order = np.lexsort((at, track))
+        lon, lat = (observation.to_numpy(piece[name])[order] for name in ("lon", "lat"))
+        there, row, many = np.unique(track[order], return_inverse=True, return_counts=True)
+        kept = np.flatnonzero((track[order] >= 0) & (many[row] > 1) & np.isfinite(lon + lat))
+        lines = np.full(len(there), None, object)
+        shapely.linestrings(np.stack([lon, lat], axis=-1)[kept], indices=row[kept], out=lines)
+        drawn = there >= 0
+        number.append(there[drawn])
+        parts.append(geopackage.shapes_of(lines[drawn], _EMPTY["tracks"]))
+    return geopackage.placed(parts, np.concatenate(number), tracks.num_rows, _EMPTY["tracks"])
 
 
 def _attributes(table: pa.Table) -> pa.Table:
