@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from truceline import picture
-from truceline.pieces import Pieces, PieceWriter, chained, filtered, pieces_of, uncut
+from truceline.pieces import Pieces, PieceWriter, chained, filtered, parts_of, pieces_of, uncut
 
 SCHEMA = pa.schema([("name", pa.string()), ("east_m", pa.float64())])
 
@@ -63,3 +63,12 @@ def test_rows_of_one_value_are_not_cut_apart(sizes: list[int], size: int) -> Non
     assert pa.concat_tables(recut) == whole
     of = [set(piece["name"].to_pylist()) for piece in recut]
     assert sum(map(len, of)) == len(set().union(*of)), "a name is in two pieces"
+
+
+def test_what_is_joined_of_parts_can_be_read_in_part() -> None:
+    """Empty ones are none; what was joined twice comes apart whole."""
+    first, second, third = (Pieces(SCHEMA, 1, lambda n=n: iter([rows([float(n)])])) for n in range(3))
+    joined = chained([chained([first, second], SCHEMA), rows([]), third], SCHEMA)
+    assert list(parts_of(joined)) == [first, second, third]
+    assert list(parts_of(third)) == [third]
+    assert list(parts_of(rows([]))) == []

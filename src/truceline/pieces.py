@@ -20,6 +20,8 @@ class Pieces:
     schema: pa.Schema
     num_rows: int
     read: Callable[[], Iterator[pa.Table]]
+    #: What it is joined of, where each can be read without the others.
+    parts: "tuple[Rows, ...]" = ()
 
     def __iter__(self) -> Iterator[pa.Table]:
         return self.read()
@@ -40,13 +42,22 @@ def pieces_of(rows: Rows) -> Iterator[pa.Table]:
 
 def chained(parts: Iterable[Rows], schema: pa.Schema) -> Pieces:
     """Rows of one schema, one behind the other; empty pieces are passed over."""
-    kept = [part for part in parts if part.num_rows]
+    kept = tuple(part for part in parts if part.num_rows)
 
     def read() -> Iterator[pa.Table]:
         for part in kept:
             yield from pieces_of(part)
 
-    return Pieces(schema, sum(part.num_rows for part in kept), read)
+    return Pieces(schema, sum(part.num_rows for part in kept), read, kept)
+
+
+def parts_of(rows: Rows) -> Iterator[Rows]:
+    """The smallest parts that can each be read without the others."""
+    if isinstance(rows, Pieces) and rows.parts:
+        for part in rows.parts:
+            yield from parts_of(part)
+    elif rows.num_rows:
+        yield rows
 
 
 def filtered(rows: Rows, keep: Callable[[pa.Table], pa.Table]) -> pa.Table:

@@ -17,7 +17,7 @@ import msgspec
 import pyarrow as pa
 
 from truceline.errors import NotFoundError, StoreError
-from truceline.pieces import Pieces, Rows, pieces_of
+from truceline.pieces import Pieces, Rows, chained, pieces_of
 from truceline.store.durable import replacing
 
 SCHEMA_VERSION = 1
@@ -176,13 +176,12 @@ class Book:
             has = ", ".join(self.names(edition)) or "nothing"
             raise NotFoundError(f"{self.path}: {which} has no table {name!r}; it has {has}")
         number, first, _ = found[0]
+        schema = self._part(number, name, first, empty=True).schema
 
-        def read() -> Iterator[pa.Table]:
-            for _, part, rows in found:
-                if rows:
-                    yield self._part(number, name, part)
+        def alone(part: int, rows: int) -> Pieces:
+            return Pieces(schema, rows, lambda: iter((self._part(number, name, part),)))
 
-        return Pieces(self._part(number, name, first, empty=True).schema, sum(rows for *_, rows in found), read)
+        return chained((alone(part, rows) for _, part, rows in found), schema)
 
     def _part(self, edition: int, name: str, part: int, empty: bool = False) -> pa.Table:
         """One piece of a table, checked against its hash; or only its schema."""
