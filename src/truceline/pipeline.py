@@ -4,8 +4,7 @@ A mission is a folder; every function here takes that folder and the time, and n
 """
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -15,18 +14,17 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from truceline import __version__, picture, rules
+from truceline import __version__, inputs, picture, rules
 from truceline.agreement import Agreement
 from truceline.baseline import fire_model
 from truceline.errors import NotFoundError
 from truceline.frame import Frame
 from truceline.fuse import ConflictModel, Fused, fuse, lineage
-from truceline.fuse.conflict import COLUMNS as OF_FIRES
-from truceline.fuse.occurrences import COLUMNS
+from truceline.inputs import scratch
 from truceline.intake import JOURNAL, Progress, Record, configure, silent
 from truceline.line import Line
 from truceline.mission import Mission, files, hashes
-from truceline.observation import TIME, id_order, ids
+from truceline.pieces import Pieces, Rows, chained, filtered
 from truceline.places import ATTRIBUTION, Gazetteer, outer_border
 from truceline.rules.cases import cases
 from truceline.store import Book, Edition, Journal, Published, publish
@@ -39,16 +37,14 @@ Engine = Callable[..., Fused]
 
 BOOK, GPKG, REPORTS, KEYS = "book.sqlite", "picture.gpkg", "reports", "keys"
 
-#: What the tracker reads of fixes beside `COLUMNS`.
-OF_FIXES = ("alt_m", "speed_mps", "course_deg", "identity")
-#: What is read of observations, where they have it.
-FUSED = tuple(dict.fromkeys(("observation_id", "at", "until", *COLUMNS, *OF_FIRES, *OF_FIXES)))
-
 #: What an edition's digest covers, in one place so that nothing slips out of it unseen.
 DIGESTED = (
     *("associations", "tracks", "track_points", "movements", "events", "incidents", "findings", "cases", "line"),
 )
 
+#: Tables that may not fit into memory.
+LARGE = ("associations", "track_points")
+#: Tables of what moves.
 OF_MOVING = {"tracks": picture.TRACKS, "track_points": picture.TRACK_POINTS, "movements": picture.MOVEMENTS}
 
 
@@ -107,7 +103,7 @@ def draw(
     progress: Progress = silent,
     conflict: ConflictModel | None = None,
     moved: "Moving | None" = None,
-) -> dict[str, pa.Table]:
+) -> dict[str, Rows]:
     """The picture and its findings: a pure function of observations and files.
 
     Parameters
@@ -122,6 +118,7 @@ def draw(
         Says which fires are the conflict's; None: the mission's `fire_prior` of every fire alike.
     moved
         What moves, where that is known already; None: it is worked out from the fixes among the observations.
+        Where its points and associations are in pieces, so are those of the picture.
 
     Returns
     -------
@@ -129,7 +126,7 @@ def draw(
     """
     progress("fusing observations into events and incidents", 0, None)
     fused = engine(observations, on.frame, on.line, on.gazetteer, on.mission.fire_prior, conflict)
-    tables = {"associations": fused.associations, "events": fused.events, "incidents": fused.incidents}
+    tables: dict[str, Any] = {"associations": fused.associations, "events": fused.events, "incidents": fused.incidents}
     tables |= {name: schema.empty_table() for name, schema in OF_MOVING.items()}
     if moved is not None or pc.any(pc.equal(observations["kind"], "fix")).as_py():
         progress("tracking what moves", 0, None)
@@ -151,18 +148,23 @@ def draw(
     return tables | {"findings": findings, "line": line}
 
 
-def what_moves(on: Ground, observations: pa.Table) -> "Moving":
-    """The tracks of the fixes, and what they tell."""
+def what_moves(on: Ground, observations: Rows, into: Path | None = None) -> "Moving":
+    """The tracks of the fixes, and what they tell; with a folder for scratch files, of observations in pieces."""
     from truceline.moving import moving  # the tracker's kernels take a second; most missions of fires have no fixes
 
+    if isinstance(observations, Pieces):
+        observations = observations.table()
     return moving(observations, on.agreement, on.frame, on.line, on.gazetteer, on.zones)
 
 
-def _with_what_moves(tables: Mapping[str, pa.Table], moved: "Moving") -> dict[str, pa.Table]:
+def _with_what_moves(tables: Mapping[str, Any], moved: "Moving") -> dict[str, Any]:
     """The picture's tables with the tracks, and what they tell behind what else occurred."""
-    joined = {
-        name: pa.concat_tables([tables[name], getattr(moved, name)]) for name in ("associations", "events", "incidents")
+    joined: dict[str, Any] = {
+        name: pa.concat_tables([tables[name], getattr(moved, name)]) for name in ("events", "incidents")
     }
+    ties = tables["associations"], moved.associations
+    in_pieces = any(isinstance(part, Pieces) for part in ties)
+    joined["associations"] = chained(ties, picture.ASSOCIATIONS) if in_pieces else pa.concat_tables(ties)
     return joined | {"tracks": moved.tracks, "track_points": moved.points, "movements": moved.movements}
 
 
@@ -195,47 +197,44 @@ def settle(
         When the journal has no observations.
     """
     mission = Mission.load(folder)
-    with Journal(folder / JOURNAL) as journal, Book(folder / BOOK) as book:
+    with Journal(folder / JOURNAL) as journal, Book(folder / BOOK) as book, scratch(folder) as kept:
         if not journal.rows("observation"):
             looked = ", ".join(path for source in mission.source for path in source.paths)
             raise NotFoundError(f"{folder}: the journal has no observations: nothing was accepted from {looked}")
         progress("reading the journal", 0, None)
-        head, observations, verdicts = inputs(journal)
-        made_from = {"observations": observations.num_rows, "verdicts": verdicts.num_rows}
-        observations = _before(observations, until)
+        given = inputs.read(journal, kept, until)
         file_hashes = configure(journal, folder, mission, made_at, record)
-        of_inputs = inputs_digest(observations, file_hashes, until)
-        signed = _digest(verdicts["leaf"].to_pylist())
+        of_inputs = inputs.digest(given, file_hashes, until)
+        signed = _digest(given.verdicts["leaf"].to_pylist())
         latest = book.latest()
         if latest is not None and latest.inputs_digest == f"{of_inputs}+{signed}":
             _publish(folder, book, latest)
             return latest
+        tables: dict[str, Rows]
         if latest is not None and latest.inputs_digest.startswith(of_inputs):  # only verdicts are new
-            tables, note = {name: book.table(name) for name in (*DIGESTED, "zones")}, latest.note
+            tables, note = _of_book(book, (*DIGESTED, "zones")), latest.note
         else:
-            tables, note = _drawn(folder, observations, until, engine, progress)
-        journal_rows = observations.num_rows
-        del observations  # what follows needs the room
-        _conclude(tables, verdicts, book if latest else None)
+            tables, note = _drawn(folder, given, until, engine, progress, kept)
+        _conclude(tables, given.verdicts, book if latest else None)
         edition = Edition(
             number=max((one.edition.number for one in made(journal)), default=0) + 1,
             cutoff=until,
             inputs_digest=f"{of_inputs}+{signed}",
             digest=picture.digest({name: tables[name] for name in DIGESTED}),
-            journal_head=head if record is not None else journal.head,
-            journal_rows=journal_rows,
+            journal_head=given.head if record is not None else journal.head,
+            journal_rows=given.rows,
             code_version=__version__,
             made_at=made_at,
             note=note,
         )
-        text = msgspec.json.encode(Made(edition, files=file_hashes, **made_from)).decode()
-        entry = {"what": "edition", "text": text, "received_at": made_at}
+        entered = Made(edition, given.observations, given.verdicts.num_rows, file_hashes)
+        entry = {"what": "edition", "text": msgspec.json.encode(entered).decode(), "received_at": made_at}
         (record or journal.append)("configuration", pa.Table.from_pylist([entry]))
         progress("keeping and publishing the picture", 0, None)
         book.put(edition, tables)
         _publish(folder, book, edition, tables)
-        if into is not None:
-            into.update(tables)
+        if into is not None:  # what is in scratch files goes with them
+            into.update({name: rows for name, rows in tables.items() if isinstance(rows, pa.Table)})
         return edition
 
 
@@ -255,28 +254,6 @@ def made(journal: Journal) -> list[Made]:
     return [msgspec.json.decode(text, type=Made) for text in texts]
 
 
-def inputs(journal: Journal) -> tuple[str, pa.Table, pa.Table]:
-    """The journal's head, what fusion reads of the observations up to it, and the verdicts, in their order."""
-    counted = "", 0, 0
-    while counted[0] != journal.head:  # another process may append meanwhile
-        counted = journal.head, journal.rows("observation"), journal.rows("verdict")
-    kept = journal.columns("observation")
-    columns = [name for name in FUSED if name in kept]
-    observations, verdicts = journal.table("observation", columns), journal.table("verdict")
-    return counted[0], observations.slice(0, counted[1]), verdicts.slice(0, counted[2])
-
-
-def _before(observations: pa.Table, until: datetime | None) -> pa.Table:
-    return observations if until is None else observations.filter(pc.less(observations["at"], pa.scalar(until, TIME)))
-
-
-def inputs_digest(observations: pa.Table, file_hashes: Mapping[str, str], until: datetime | None) -> str:
-    """SHA-256 over all that a picture is a function of but for the verdicts: ids, files, cut-off, code version."""
-    pairs = ids(observations["observation_id"])[id_order(observations["observation_id"])]
-    rest = json.dumps([file_hashes, until, __version__], sort_keys=True, default=str)
-    return _digest([pairs.astype(">u8").tobytes(), rest.encode()])
-
-
 def _digest(parts: Sequence[bytes]) -> str:
     whole = hashlib.sha256()
     for part in sorted(parts):
@@ -284,38 +261,44 @@ def _digest(parts: Sequence[bytes]) -> str:
     return whole.hexdigest()
 
 
+def _of_book(book: Book, names: Iterable[str]) -> dict[str, Rows]:
+    """The newest edition's tables, the large ones in pieces."""
+    return {name: book.pieces(name) if name in LARGE else book.table(name) for name in names}
+
+
 def _drawn(
-    folder: Path, observations: pa.Table, until: datetime | None, engine: Engine, progress: Progress
-) -> tuple[dict[str, pa.Table], str]:
+    folder: Path, given: inputs.Inputs, until: datetime | None, engine: Engine, progress: Progress, into: Path
+) -> tuple[dict[str, Rows], str]:
     """The picture, its findings, and the agreement's zones as they were at its end; and remarks on its inputs."""
     progress("reading line, agreement and places", 0, None)
     on = ground(folder)
-    conflict, said = fire_model(folder, on.mission, on.frame, on.line, observations, progress)
-    # A picture of everything speaks up to the moment after its last observation.
-    last = until or max(
-        value for c in ("at", "until") if (value := pc.max(observations[c]).as_py()) is not None
-    ) + timedelta(microseconds=1)
-    tables = draw(on, folder, observations, last, engine, progress, conflict)
+    conflict, said = fire_model(folder, on.mission, on.frame, on.line, given.others, progress)
+    last = until or given.last  # a picture of everything speaks up to the moment after its last observation
+    if last is None:
+        raise NotFoundError(f"{folder}: no observation says when it was made")
+    moved = None
+    if given.fixes:
+        progress("tracking what moves", 0, None)
+        moved = what_moves(on, given.moving, into)
+    tables = draw(on, folder, given.others, last, engine, progress, conflict, moved)
     day = on.mission.day_of(last - timedelta(microseconds=1))
     tables["zones"] = rules.zones_table(on.agreement, on.line, on.frame, on.gazetteer, folder, day, on.zones)
-    return tables, "; ".join(
-        filter(None, [_remarks(tables["line"]), said, _untracked(observations, tables["track_points"])])
-    )
+    untracked = given.fixes - tables["track_points"].num_rows  # without place or time, too far off, never confirmed
+    notes = [
+        _remarks(tables["line"]),
+        said,
+        f"{untracked:,} of {given.fixes:,} fixes are in no track" if untracked > 0 else "",
+    ]
+    return tables, "; ".join(filter(None, notes))
 
 
-def _conclude(tables: dict[str, pa.Table], verdicts: pa.Table, before: Book | None) -> None:
+def _conclude(tables: dict[str, Rows], verdicts: pa.Table, before: Book | None) -> None:
     """Add what depends on verdicts and on the edition before: cases, lineage."""
-    tables["cases"] = cases(tables["findings"], tables["incidents"], tables["events"], tables["associations"], verdicts)
+    ties = filtered(tables["associations"], lambda piece: piece.filter(pc.is_valid(piece["event_id"])))
+    tables["cases"] = cases(tables["findings"], tables["incidents"], tables["events"], ties, verdicts)
     tables["lineage"] = picture.LINEAGE.empty_table()
     if before is not None:
-        old = {name: before.table(name) for name in ("associations", "events")}
-        tables["lineage"] = lineage(old, tables)
-
-
-def _untracked(observations: pa.Table, points: pa.Table) -> str:
-    """How many fixes are behind no track: without place or time, outside the theatre, or never confirmed."""
-    fixes = pc.sum(pc.equal(observations["kind"], "fix")).as_py() or 0
-    return f"{fixes - points.num_rows:,} of {fixes:,} fixes are in no track" if fixes > points.num_rows else ""
+        tables["lineage"] = lineage(_of_book(before, ("associations", "events")), tables)
 
 
 def _remarks(line: pa.Table) -> str:
@@ -324,11 +307,11 @@ def _remarks(line: pa.Table) -> str:
     return f"{remarks:,} repairs of and remarks on {line.num_rows:,} line files: see the table line" if remarks else ""
 
 
-def _publish(folder: Path, book: Book, edition: Edition, tables: Mapping[str, pa.Table] | None = None) -> None:
+def _publish(folder: Path, book: Book, edition: Edition, tables: Mapping[str, Rows] | None = None) -> None:
     """Write picture.gpkg; when it is there already and no tables are given, leave it."""
     if tables is None and (folder / GPKG).exists():
         return
-    tables = tables or {name: book.table(name) for name in book.names()}
+    tables = tables or _of_book(book, book.names())
     mission = Mission.load(folder)
     owed = [source.licence for source in mission.source] + [mission.line.licence if mission.line else None]
     publish(folder / GPKG, tables, edition, [ATTRIBUTION, *(licence for licence in owed if licence)])
@@ -349,24 +332,26 @@ def rebuild(folder: Path, *, engine: Engine = fuse, progress: Progress = silent)
     told: list[dict[str, Any]] = []
     with Journal(folder / JOURNAL, write=True) as journal, Book(folder / BOOK) as book:
         all_made = made(journal)
-        _, observations, verdicts = inputs(journal)
         file_hashes = hashes(folder, mission)
         book.remove()
-        tables: dict[str, pa.Table] = {}
         of_inputs = ""
         for one in all_made:
             progress(f"making edition {one.edition.number} again", len(told), len(all_made))
-            mine = _before(observations.slice(0, one.observations), one.edition.cutoff)
-            now = inputs_digest(mine, file_hashes, one.edition.cutoff)
-            row = {"number": one.edition.number, "digest": one.edition.digest, "again": None}
-            told.append(row)
-            if not one.edition.inputs_digest.startswith(now):
-                continue
-            if now != of_inputs:
-                (tables, _), of_inputs = _drawn(folder, mine, one.edition.cutoff, engine, silent), now
-            _conclude(tables, verdicts.slice(0, one.verdicts), book if book.latest() else None)
-            row["again"] = picture.digest({name: tables[name] for name in DIGESTED})
-            book.put(msgspec.structs.replace(one.edition, digest=row["again"]), tables)
+            with scratch(folder) as kept:
+                cutoff = one.edition.cutoff
+                given = inputs.read(journal, kept, cutoff, one.observations, one.verdicts)
+                row = {"number": one.edition.number, "digest": one.edition.digest, "again": None}
+                told.append(row)
+                now = inputs.digest(given, file_hashes, cutoff)
+                if not one.edition.inputs_digest.startswith(now):
+                    continue
+                if now == of_inputs:  # only verdicts were new
+                    tables = _of_book(book, (*DIGESTED, "zones"))
+                else:
+                    (tables, _), of_inputs = _drawn(folder, given, cutoff, engine, silent, kept), now
+                _conclude(tables, given.verdicts, book if book.latest() else None)
+                row["again"] = picture.digest({name: tables[name] for name in DIGESTED})
+                book.put(msgspec.structs.replace(one.edition, digest=row["again"]), tables)
         _enter_reports(folder, book)
         latest = book.latest()
         if latest is not None:

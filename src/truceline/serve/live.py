@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 
 from truceline import picture
 from truceline.errors import NotFoundError, TrucelineError
+from truceline.inputs import FUSED
 from truceline.mission import Mission
-from truceline.pipeline import FUSED
 from truceline.serve import picturing, snapshots
 from truceline.serve.alerts import Alerts
 from truceline.serve.child import Child, EndedError, unpacked

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 from truceline import startup
 from truceline.daily import report
 from truceline.errors import NotFoundError
+from truceline.inputs import FUSED
 from truceline.intake import JOURNAL, Record
 from truceline.mission import Mission
 from truceline.observation import TIME
-from truceline.pipeline import BOOK, FUSED, settle
+from truceline.pipeline import BOOK, settle
 from truceline.serve.child import Answer, all_packed, packed, unpacked
 from truceline.serve.moving_now import MovingNow
 from truceline.serve.window import AHEAD, Drawn, Window, reaches

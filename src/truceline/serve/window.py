@@ -18,11 +18,12 @@ import pyarrow.compute as pc
 from truceline.baseline import fire_model
 from truceline.fuse import ConflictModel
 from truceline.fuse.occurrences import KINDS
+from truceline.inputs import FUSED
 from truceline.intake import JOURNAL
 from truceline.kernels.idset import IdSet, index_in
 from truceline.moving import Moving
 from truceline.observation import CORE, TIME, ids
-from truceline.pipeline import BOOK, FUSED, OF_MOVING, Ground, draw, ground, inputs, what_moves
+from truceline.pipeline import BOOK, OF_MOVING, Ground, draw, ground, what_moves
 from truceline.rules import zones_table
 from truceline.rules.cases import cases
 from truceline.serve.changes import IDS, U64, differences, fingerprints, same_as
@@ -99,7 +100,9 @@ class Window:
         """Read the journal and the newest edition: the window's observations and what stands outside it."""
         self.on, self._follows = ground(self.folder), True
         with Journal(self.folder / JOURNAL) as journal:
-            _, observations, self._verdicts = inputs(journal)
+            blocks = [*journal.blocks("observation", FUSED)]
+            observations = pa.concat_tables(blocks or [pa.table({})], promote_options="permissive")
+            self._verdicts = journal.table("verdict")
         observations = _columns(observations)
         self._read_edition()
         self._rows = observations.filter(pa.array(self._reach(observations, now)))
