@@ -68,7 +68,7 @@ def fire_state(s: Said, label: np.ndarray) -> pd.DataFrame:
 def merge_accounts(table: pd.DataFrame, s: Said, terms):
     """Accounts to occurrences: the likeliest merger first, each judged by all that its clusters hold."""
     kinds = likelihoods(table["what"], table["confidence"].to_numpy(np.float64), table["alternatives"], terms)
-    agreement = assumed.agreement_of_kinds(terms)
+    agreement = assumed.agreement_of_kinds(tuple(terms))
     expected = kinds @ agreement
     area = 2 * np.pi * np.sqrt(s.ee * s.nn - s.en**2) / 1e6
     span = np.where(np.isinf(s.var), s.ends - s.begins, np.sqrt(2 * np.pi * np.where(np.isinf(s.var), 1, s.var)))

@@ -4,7 +4,7 @@ Rates are occurrences *reported* per square kilometre and hour where nothing els
 observations soon outweigh them (`local_rates`).
 """
 
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -105,10 +105,11 @@ CONFLICT = {
 }
 
 
-def agreement_of_kinds(terms: Sequence[str]) -> Array:
+@lru_cache(maxsize=8)  # thousands of pairs of words for every drawing of the live picture
+def agreement_of_kinds(terms: tuple[str, ...]) -> Array:
     """How likely another account of one occurrence names each of the terms: symmetric, 1 on the diagonal.
 
-    The last row and column stand for "something else", which agrees with nothing.
+    The last row and column stand for "something else", which agrees with nothing. Not to be written to.
     """
     out = np.zeros((len(terms) + 1, len(terms) + 1))
     streams = [stream(one) for one in terms]
@@ -120,6 +121,7 @@ def agreement_of_kinds(terms: Sequence[str]) -> Array:
                 out[i, j] = MISNAMED.value
             elif streams[i] == streams[j] is not None:
                 out[i, j] = MISHEARD.value
+    out.setflags(write=False)
     return out
 
 

@@ -94,6 +94,8 @@ def _merge_accounts(occurred: Occurrences, rows: Ints) -> tuple[Ints, Array, Arr
     """Each account's event as the row of its first, its strongest tie in it, and what each event's say jointly."""
     table = occurred.table.take(pa.array(rows))
     said = occurred.statements(rows, kinds_of(table, occurred.terms))
+    named = said.kinds.any(axis=0)  # what no account speaks of adds nothing to any sum over kinds
+    said = said._replace(kinds=said.kinds[:, named].copy(), expected=said.expected[:, named].copy())
     source = coded(table["source"])[0]
     text = coded(table["text"], in_order=False)[0]
     sensor = coded(table["sensor"])[0]
@@ -109,7 +111,8 @@ def _merge_accounts(occurred: Occurrences, rows: Ints) -> tuple[Ints, Array, Arr
     worth = np.flatnonzero(_can_link(said) & (begun == np.arange(len(rows))))
     i, j, tie = links(in_order(said, worth.astype(np.int32)), _GATE)
     i, j = worth[i], worth[j]
-    agreement, log_repeat = agreement_of_kinds(occurred.terms), float(np.log(REPEAT.value))
+    agreement = agreement_of_kinds(occurred.terms)[np.ix_(named, named)]
+    log_repeat = float(np.log(REPEAT.value))
     root, joint = merged(said, same, agreement, begun, i, j, log_repeat, _GATE)
     ties = np.where(np.bincount(begun, minlength=len(rows)) > 1, own, np.nan)
     kept = root[i] == root[j]
