@@ -19,11 +19,11 @@ from truceline.frame import Frame
 from truceline.kernels.sha256 import of_rows
 from truceline.observation import ID, LIKELIHOODS, RELEASES, TIME, bytes_of, nullable
 from truceline.rules import cessation, duty, no_fly, presence, protected_site, withdrawal
-from truceline.rules.factors import Factor, Inside
+from truceline.rules.factors import Factor, Inside, Terms
 from truceline.rules.holding import FLOOR, SEVERITIES, Holding, hold
 from truceline.rules.protocol import Rule
 from truceline.rules.sentences import kinds, leads, middles, sentences, tri_state
-from truceline.rules.subjects import Floats, Subjects, of_incidents
+from truceline.rules.subjects import Floats, Subjects, matching, of_incidents
 from truceline.rules.zones_at import Zones, zones_table
 
 if TYPE_CHECKING:
@@ -92,8 +92,12 @@ def judge(
     tables = []
     for clause in agreement.clause:
         rule = REGISTRY[clause.type]
+        if not _speaks(agreement, clause, rule, picture):
+            continue
         shared: dict[int, tuple[dict[str, Any], pa.Array, pa.Array | None]] = {}  # by reading, of whoever reads alike
         for party, holding in hold(agreement, clause, rule, picture, inside, until.timestamp()).items():
+            if not len(holding.p):
+                continue
             subjects = rule.subjects(clause, holding.terms, picture)
             if id(holding) not in shared:
                 words = lead if subjects is picture else leads(subjects, names, sorted(clause.parties), zone)
@@ -110,6 +114,12 @@ def judge(
             }
             tables.append(pa.table([(columns | own)[field.name] for field in FINDINGS], FINDINGS))
     return pa.concat_tables([FINDINGS.empty_table(), *tables])
+
+
+def _speaks(agreement: Agreement, clause: Clause, rule: Rule, picture: Subjects) -> bool:
+    """Whether the clause may make rows: of a picture without anything of its kinds only a duty does."""
+    of = {word for party in agreement.party for word in Terms.of(clause, party.id, rule.WHAT).what}
+    return clause.type == "duty" or bool(matching(picture.kinds.terms, tuple(of)))
 
 
 def _alike(clause: Clause, holding: Holding, subjects: Subjects) -> dict[str, Any]:
