@@ -7,7 +7,6 @@
 The mission's time is moved to where the example ends, as when it is replayed; accounts end by the wall's.
 """
 
-import asyncio
 import json
 import shutil
 import sys
@@ -20,7 +19,7 @@ from truceline import desk
 from truceline.examples import SHIPPED
 from truceline.serve import audit
 from truceline.serve.accounts import Accounts
-from truceline.serve.running import Listening, listen, running
+from truceline.serve.running import Listening, listen, run, running
 
 #: Where the example ends.
 BEGINS = datetime(2031, 3, 15, 18, 0, tzinfo=UTC)
@@ -95,7 +94,7 @@ async def serve(folder: Path) -> None:
 def main() -> None:
     folder = Path(sys.argv[1])
     a_mission(folder, int(sys.argv[2]) if len(sys.argv) > 2 else 0)
-    asyncio.run(serve(folder))
+    run(serve(folder))
 
 
 if __name__ == "__main__":

@@ -27,15 +27,13 @@ def serve(folder: Path, listening: "Listening", tell: Callable[[str], None]) -> 
     MissionError, StoreError, DeniedError
         When it cannot be started.
     """
-    import asyncio
-
-    from truceline.serve.running import entrance, listen, running
+    from truceline.serve.running import entrance, listen, run, running
 
     async def play() -> None:
         async with running(folder, wall, wall, listening=listening) as service:
             await listen(service, listening, lambda address: tell(entrance(service, address)))
 
-    asyncio.run(play())
+    run(play())
 
 
 def replay(folder: Path, source: Path, speed: float, listening: "Listening", tell: Callable[[str, str], None]) -> None:
@@ -56,7 +54,7 @@ def replay(folder: Path, source: Path, speed: float, listening: "Listening", tel
     import asyncio
 
     from truceline.serve import replaying
-    from truceline.serve.running import entrance, listen, running
+    from truceline.serve.running import entrance, listen, run, running
 
     async def play() -> None:
         records = await asyncio.to_thread(replaying.records, source, wall())
@@ -69,4 +67,4 @@ def replay(folder: Path, source: Path, speed: float, listening: "Listening", tel
                 playing.cancel()
                 await asyncio.gather(playing, return_exceptions=True)
 
-    asyncio.run(play())
+    run(play())

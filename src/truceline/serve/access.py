@@ -10,7 +10,7 @@ from fastapi import Depends, HTTPException
 from starlette.requests import HTTPConnection
 
 from truceline.release import Principal
-from truceline.serve.service import service_of
+from truceline.serve.service import PRINCIPAL, service_of
 
 #: From the least to the most. An administrator keeps accounts and the service, and decides nothing about cases.
 ROLES = ("viewer", "reporter", "verifier", "duty officer", "administrator")
@@ -55,7 +55,7 @@ def needs(privilege: str) -> Callable[[HTTPConnection], Awaitable[Principal]]:
 
     async def principal(connection: HTTPConnection) -> Principal:  # async: a thread would cost more than the look-up
         service = service_of(connection)
-        asking = service.principal_of(connection)
+        asking = connection.scope.get(PRINCIPAL) or service.principal_of(connection)
         if asking.via == "anonymous" and privilege != "open":
             if "authorization" in connection.headers:
                 raise HTTPException(401, "this token is unknown, revoked or expired", {"WWW-Authenticate": "Bearer"})

@@ -19,6 +19,7 @@ from truceline.errors import (
 )
 from truceline.serve.guard import Guard, Limits
 from truceline.serve.service import Service
+from truceline.serve.straight import Straight
 
 #: Modules with a `router`, in the order in which addresses are tried.
 PARTS: tuple[str, ...] = (
@@ -42,6 +43,7 @@ def application(service: Service, limits: Limits | None = None) -> FastAPI:
     app.state.service = service
     app.add_exception_handler(TrucelineError, _told)
     app.add_exception_handler(RequestValidationError, _not_understood)
+    app.add_middleware(Straight, told=_answer)
     app.add_middleware(Guard, limits=limits)
     for part in PARTS:
         app.include_router(import_module(f"truceline.serve.{part}").router)
@@ -49,6 +51,10 @@ def application(service: Service, limits: Limits | None = None) -> FastAPI:
 
 
 async def _told(_: Request, error: Exception) -> JSONResponse:
+    return _answer(error)
+
+
+def _answer(error: Exception) -> JSONResponse:
     status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 400)
     headers = {"Retry-After": str(ceil(error.retry_after_s))} if isinstance(error, BusyError) else None
     return JSONResponse({"detail": str(error)}, status, headers)

@@ -23,7 +23,7 @@ from truceline.errors import TrucelineError
 from truceline.release import Principal
 from truceline.serve.audit import address_of
 from truceline.serve.door import csrf_of, presented
-from truceline.serve.service import service_of
+from truceline.serve.service import PRINCIPAL, service_of
 from truceline.serve.throttle import Buckets
 
 log = logging.getLogger("truceline.serve")
@@ -121,7 +121,7 @@ class Guard:
         try:
             self._check_form(asked.connection)
             principal = service_of(asked.connection).principal_of(asked.connection)
-            asked.principal = principal
+            asked.principal = scope[PRINCIPAL] = principal
             key = address_of(asked.connection) if principal.via == "anonymous" else f"as {principal.name}"
             self._check_rate(asked, key)
             _check_site(asked.connection)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, HTTPException, Request, Response
 
+from truceline.release import Principal
 from truceline.serve.access import Report, See
 from truceline.serve.service import Receipt, service_of
 
@@ -119,9 +120,13 @@ async def post(id: str, request: Request, principal: Report) -> Response:
     if kind not in FORMS:
         raise HTTPException(415, f"Content-Type is {kind[:80]!r}; it may be {', '.join(FORMS)}")
     body = await _body(request)
-    name = f"POST by {principal.name}"
-    receipt: Receipt = await service_of(request).gate.submit(id, body, name=name, form=FORMS[kind])
+    receipt: Receipt = await service_of(request).gate.submit(id, body, name=name_of(principal), form=FORMS[kind])
     return Response(msgspec.json.encode(receipt), media_type="application/json")
+
+
+def name_of(principal: Principal) -> str:
+    """What the evidence calls a post."""
+    return f"POST by {principal.name}"
 
 
 @router.get(

@@ -6,10 +6,10 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import uvicorn
@@ -31,6 +31,11 @@ from truceline.serve.live import LivePicture
 from truceline.serve.service import Service
 from truceline.serve.tak import TakServer
 from truceline.store import Journal
+
+try:
+    import uvloop
+except ImportError:  # there is none for Windows
+    uvloop = None
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +60,12 @@ class Listening(NamedTuple):
     authority: Path | None = None  # that has signed the certificates of TAK clients and devices
     tak_ports: Sequence[int] = ()
     tak_source: str | None = None  # takes what TAK clients send
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run what serves to its end, on uvloop where there is one: half the price of a request is the loop's."""
+    with asyncio.Runner(loop_factory=None if uvloop is None else uvloop.new_event_loop) as runner:
+        runner.run(main)
 
 
 @contextlib.asynccontextmanager

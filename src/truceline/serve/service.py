@@ -214,6 +214,10 @@ class Service:
     kept: dict[str, Any] = field(default_factory=dict)
 
 
+#: In a connection's scope: who is behind it. The guard has looked, once for each request.
+PRINCIPAL = "truceline.principal"
+
+
 def service_of(connection: HTTPConnection) -> Service:
     """The running mission, as a dependency of endpoints."""
     return connection.app.state.service  # type: ignore[no-any-return]
