@@ -1,7 +1,10 @@
 """Same inputs, same picture: whatever the order, the batches, the editions in between."""
 
 import itertools
+import os
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from truceline import daily, desk, intake, picture, pipeline
+from truceline.baseline import fire_model
 from truceline.errors import MissionError, NotFoundError
 from truceline.examples import SHIPPED
 from truceline.store import Book, Journal
@@ -164,3 +168,29 @@ def test_a_forged_verdict_is_found(mission):
         content[place] ^= 1
         segment.write_bytes(bytes(content))
         assert desk.verify(mission)["problems"], place
+
+
+def test_an_edition_made_through_scratch_files_is_the_picture_made_in_memory(mission, monkeypatch):
+    """The journal is read in blocks and what moves is worked on in pieces; nothing of that shows."""
+    monkeypatch.setattr("truceline.store.reading.BLOCK_ROWS", 100)
+    edition = pipeline.settle(mission, NOW)
+    on = pipeline.ground(mission)
+    with Journal(mission / "journal") as journal:
+        observations = journal.table("observation")
+    model, _ = fire_model(mission, on.mission, on.frame, on.line, observations)
+    last = pc.max(pc.coalesce(pc.max_element_wise(observations["at"], observations["until"]))).as_py()
+    tables = pipeline.draw(on, mission, observations, last + timedelta(microseconds=1), conflict=model)
+    book = Book(mission / "book.sqlite")
+    for name, rows in tables.items():
+        assert picture.digest({name: book.pieces(name, edition.number)}) == picture.digest({name: rows}), name
+        assert book.table(name) == rows.combine_chunks(), name
+
+
+def test_scratch_files_go_with_whoever_made_them(mission):
+    """Also those of a process that was killed; those of one that lives are left alone."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for process in (ended.pid, os.getppid()):
+        (mission / "scratch" / f"{process}-left").mkdir(parents=True)
+    pipeline.settle(mission, NOW)
+    assert [path.name for path in (mission / "scratch").iterdir()] == [f"{os.getppid()}-left"]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from truceline import startup
 from truceline.baseline import check
 from truceline.daily import Written, report
 from truceline.errors import MissionError, NotFoundError
@@ -56,8 +57,10 @@ def run(
         As `ingest`, `settle` and `report`.
     """
     ingested = ingest(folder, at, progress=progress)
+    startup.give_back()  # the ids of all records were held, to know them again
     tables: dict[str, pa.Table] = {}
     edition = settle(folder, at, progress=progress, into=tables)
+    startup.give_back()
     written = report(folder, at, day=day, formats=formats, progress=progress, made_tables=tables)
     return Ran(ingested, edition, written)
 

@@ -43,3 +43,10 @@ def keep_memory() -> None:
         for name, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _MORE)):
             if mallopt is not None:
                 mallopt(name, value)
+
+
+def give_back() -> None:
+    """Give freed memory back to the system: between steps that need much of it for different things."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # musl has none
+    if trim is not None:
+        trim(0)
