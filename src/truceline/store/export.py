@@ -6,6 +6,8 @@ geojson  RFC 7946, a feature a row with its id; a row without a position has no 
          JSON has them.
 parquet  GeoParquet 1.1 where the table has positions (WKB in `geometry`), ids hexadecimal, else typed as it is.
 arrow    The table as it is, an Arrow IPC stream.
+
+A table in pieces gives the same bytes as the same rows in one; some thousand of them are held at a time.
 """
 
 import json
@@ -25,6 +27,7 @@ import pyarrow.parquet
 import shapely
 
 from truceline.errors import StoreError
+from truceline.pieces import Rows, pieces_of
 from truceline.store.durable import replacing
 from truceline.store.flat import flat, geometry, hexadecimal, iso_times
 
@@ -40,7 +43,7 @@ _FORMULA = r"^([=+\-@\t\r])"
 _DECIMALS = 7
 
 
-def export(table: pa.Table, path: Path | str, format: str, name: str = "this table") -> int:
+def export(table: Rows, path: Path | str, format: str, name: str = "this table") -> int:
     """Write a table to `path`, whole or not at all; `-` is standard output.
 
     Parameters
@@ -64,10 +67,10 @@ def export(table: pa.Table, path: Path | str, format: str, name: str = "this tab
     with _opened(path) as file:
         for piece in write(table):
             file.write(piece)
-    return int(table.num_rows)
+    return table.num_rows
 
 
-def pieces(table: pa.Table, format: str, name: str = "this table") -> Iterator[bytes]:
+def pieces(table: Rows, format: str, name: str = "this table") -> Iterator[bytes]:
     """The same bytes in pieces of some thousand rows, for whoever sends them on.
 
     Raises
@@ -78,20 +81,20 @@ def pieces(table: pa.Table, format: str, name: str = "this table") -> Iterator[b
     return _writer(table, format, name)(table)
 
 
-def _writer(table: pa.Table, format: str, name: str) -> Callable[[pa.Table], Iterator[bytes]]:
+def _writer(table: Rows, format: str, name: str) -> Callable[[Rows], Iterator[bytes]]:
     write = FORMATS.get(format)
     if write is None:
         raise StoreError(f"there is no format {format!r}; there are {', '.join(FORMATS)}")
-    if format == "geojson" and not _placed(table):
+    if format == "geojson" and not _placed(table.schema):
         raise StoreError(
-            f"{name}: GeoJSON needs positions, and its columns hold none ({', '.join(table.column_names)}); "
+            f"{name}: GeoJSON needs positions, and its columns hold none ({', '.join(table.schema.names)}); "
             "take csv, parquet or arrow"
         )
     return write
 
 
-def _placed(table: pa.Table) -> bool:
-    names = set(table.column_names)
+def _placed(schema: pa.Schema) -> bool:
+    names = set(schema.names)
     return "geometry" in names or {"lon", "lat"} <= names
 
 
@@ -108,9 +111,32 @@ def _opened(path: Path | str) -> Iterator[BinaryIO]:
         yield file
 
 
-def _slices(table: pa.Table, rows: int = _ROWS) -> Iterator[pa.Table]:
-    """A table some rows at a time; one without rows once."""
-    return (table.slice(at, rows) for at in range(0, max(table.num_rows, 1), rows))
+def _slices(table: Rows, rows: int = _ROWS) -> Iterator[pa.Table]:
+    """A table so many rows at a time, however it is cut; one without rows once."""
+    parts: list[pa.Table] = []
+    held = 0
+    for piece in pieces_of(table):
+        for at in _cuts(piece.num_rows, rows - held, rows):
+            parts.append(piece.slice(*at))
+            held += parts[-1].num_rows
+            if held == rows:
+                yield _whole(parts)
+                parts, held = [], 0
+    if held or not table.num_rows:
+        yield _whole(parts) if parts else table.schema.empty_table()
+
+
+def _cuts(length: int, first: int, rows: int) -> Iterator[tuple[int, int]]:
+    """Offset and length of each part: the first so long, all others but the last `rows`."""
+    at = 0
+    while at < length:
+        wide = min(first, length - at)
+        yield at, wide
+        at, first = at + wide, rows
+
+
+def _whole(parts: list[pa.Table]) -> pa.Table:
+    return parts[0] if len(parts) == 1 else pa.concat_tables(parts).combine_chunks()
 
 
 class _Drain:
@@ -136,7 +162,7 @@ class _Drain:
         return out
 
 
-def _csv(table: pa.Table) -> Iterator[bytes]:
+def _csv(table: Rows) -> Iterator[bytes]:
     for number, rows in enumerate(_slices(table)):
         drain = _Drain()
         options = pyarrow.csv.WriteOptions(include_header=not number, batch_size=_ROWS, quoting_style="needed")
@@ -166,7 +192,7 @@ def defused(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.replace_substring_regex(column, _FORMULA, r"'\1")
 
 
-def _geojson(table: pa.Table) -> Iterator[bytes]:
+def _geojson(table: Rows) -> Iterator[bytes]:
     before = b'{"type":"FeatureCollection","features":[\n'
     for rows in _slices(table):
         yield before + b",\n".join(features(rows))
@@ -224,9 +250,9 @@ def _tidy(value: Any) -> Any:
     return value
 
 
-def _parquet(table: pa.Table) -> Iterator[bytes]:
-    kinds: list[str] = []
-    if _placed(table):
+def _parquet(table: Rows) -> Iterator[bytes]:
+    kinds = ["Point"] if _placed(table.schema) else []
+    if "geometry" in table.schema.names:
         found = {kind for rows in _slices(table) for kind in shapely.get_type_id(_drawn(rows)).tolist()}
         kinds = [_TYPES[kind] for kind in sorted(found) if kind >= 0]
     drain, writer = _Drain(), None
@@ -252,7 +278,7 @@ def _typed(table: pa.Table, kinds: list[str]) -> pa.Table:
         values = table[column]
         columns[column] = flat(values) if pa.types.is_fixed_size_binary(values.type) else values
     whole = pa.table(columns)
-    if not _placed(table):
+    if not _placed(table.schema):
         return whole
     geo = {
         "version": "1.1.0",
@@ -268,7 +294,7 @@ _TYPES = dict(enumerate(("Point", "LineString", "LinearRing", "Polygon", "MultiP
 _TYPES |= {6: "MultiPolygon", 7: "GeometryCollection"}
 
 
-def _arrow(table: pa.Table) -> Iterator[bytes]:
+def _arrow(table: Rows) -> Iterator[bytes]:
     drain = _Drain()
     with pa.ipc.new_stream(pa.PythonFile(drain, "w"), table.schema) as writer:
         for rows in _slices(table):
@@ -278,7 +304,7 @@ def _arrow(table: pa.Table) -> Iterator[bytes]:
 
 
 #: Format, what writes it.
-FORMATS: dict[str, Callable[[pa.Table], Iterator[bytes]]] = {
+FORMATS: dict[str, Callable[[Rows], Iterator[bytes]]] = {
     "csv": _csv,
     "geojson": _geojson,
     "parquet": _parquet,

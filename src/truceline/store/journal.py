@@ -21,9 +21,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from truceline.errors import NotFoundError, StoreError
+from truceline.pieces import Pieces
 from truceline.store import redaction, tail
 from truceline.store.committing import commit, opened, split, together
 from truceline.store.frames import head_of
+from truceline.store.journalled import pieces
 from truceline.store.kinds import appendable, conform
 from truceline.store.proof import Proof
 from truceline.store.reading import Reader
@@ -141,12 +143,12 @@ class Journal:
         return self._reader.table(kind, columns, coded)
 
     def blocks(self, kind: str, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """The rows that `table` gives, some hundred thousand at a time: a journal may be larger than memory.
-
-        Of a feed's own columns each block has those that came with its rows. What is appended meanwhile is not
-        among them.
-        """
+        """The rows that `table` gives, some hundred thousand at a time; of a feed's columns those that came with them."""
         return self._reader.blocks(kind, columns)
+
+    def pieces(self, kind: str, columns: Sequence[str] | None = None) -> Pieces:
+        """What `table` gives, in such blocks, and each of them with all of the columns."""
+        return pieces(self._reader, kind, columns)
 
     def record(self, observation_id: bytes) -> dict[str, Any]:
         """One observation, whole, with its raw bytes and where it stands.
