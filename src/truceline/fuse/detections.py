@@ -67,46 +67,59 @@ def detections(
         Whatever the caller wants to find again beside the points; used for nothing.
     """
     n = len(at_s)
-    numbers = (at_s, east_m, north_m, *variance_m2, at_sigma_s, *altitude_m, *velocity_mps)
-    names = (np.asarray(ids)[:, 0], np.asarray(ids)[:, 1], sensor, identity, scheme, kind, tag)
-    columns = [_column(c, np.float64) for c in numbers]
-    columns_of_names = [_column(c, np.int64) for c in names]
-    for column in (*columns, *columns_of_names):
-        if len(column) not in (1, n):
-            msg = f"a column of {len(column)} beside {n} times"
-            raise ValueError(msg)
+    always = (_column(at_s, n, np.float64), _column(east_m, n, np.float64), _column(north_m, n, np.float64))
+    ids = np.ascontiguousarray(ids, np.int64)
+    if ids.shape != (n, 2):
+        msg = f"ids of shape {ids.shape} beside {n} times"
+        raise ValueError(msg)
     values, keys = np.empty((n, g.VALUES)), np.empty((n, g.KEYS), np.int64)
-    _woven(*columns, values)
-    _woven_names(*columns_of_names, keys)
+    numbers = (*variance_m2, at_sigma_s, *altitude_m, *velocity_mps)
+    single, columns = _told_apart(numbers, values[:, g.VAR_E :])
+    single_names, columns_of_names = _told_apart((sensor, identity, scheme, kind, tag), keys[:, g.SENSOR :])
+    for low in range(0, n, _TILE):
+        tile = slice(low, low + _TILE)
+        _woven(*(column[tile] for column in always), ids[tile], single, single_names, values[tile], keys[tile])
+        for out, column in (*columns, *columns_of_names):
+            out[tile] = column[tile]
     return Detections(values, keys)
 
 
-def _column(values: Any, kind: type[np.generic]) -> npt.NDArray[Any]:
-    """As the kernels take it: of that type, side by side in memory, writable; of a single value one row."""
-    if isinstance(values, float | int):
-        return np.full(1, values, kind)
-    return np.require(np.atleast_1d(values), kind, ["C", "W"])
+#: Rows written at a time: they are in the processor's caches yet when the next column comes.
+_TILE = 2048
 
 
-@njit(cache=True)
-def _woven(at, e, n, ee, en, nn, late, alt, alt_var, ve, vn, speed_var, out):  # type: ignore[no-untyped-def]
-    """Columns, or single values, as rows: written in the order of memory."""
-    a, b, c, d, f, h = len(e) > 1, len(ee) > 1, len(en) > 1, len(nn) > 1, len(late) > 1, len(alt) > 1
-    i, j, o, q, r, s = len(alt_var) > 1, len(ve) > 1, len(vn) > 1, len(speed_var) > 1, len(n) > 1, len(at) > 1
-    for k in range(len(out)):
-        out[k, 0], out[k, 1], out[k, 2] = at[k * s], e[k * a], n[k * r]
-        out[k, 3], out[k, 4], out[k, 5] = ee[k * b], en[k * c], nn[k * d]
-        out[k, 6], out[k, 7], out[k, 8] = late[k * f], alt[k * h], alt_var[k * i]
-        out[k, 9], out[k, 10], out[k, 11] = ve[k * j], vn[k * o], speed_var[k * q]
+def _column(column: Any, n: int, kind: type[np.generic]) -> npt.NDArray[Any]:
+    """As the kernel takes it: of that type, of n rows, side by side in memory, writable."""
+    array = np.asarray(column)
+    if array.shape != (n,):
+        if array.size != 1:
+            msg = f"a column of {len(array)} beside {n} times"
+            raise ValueError(msg)
+        return np.full(n, array.item(), kind)
+    return np.require(array, kind, ["C", "W"])
 
 
-@njit(cache=True)
-def _woven_names(id_0, id_1, sensor, identity, scheme, kind, tag, out):  # type: ignore[no-untyped-def]
-    """The same of keys."""
-    a, b, c, d, f = len(sensor) > 1, len(identity) > 1, len(scheme) > 1, len(kind) > 1, len(tag) > 1
-    for k in range(len(out)):
-        out[k, 0], out[k, 1], out[k, 2], out[k, 3] = id_0[k], id_1[k], sensor[k * a], identity[k * b]
-        out[k, 4], out[k, 5], out[k, 6] = scheme[k * c], kind[k * d], tag[k * f]
+def _told_apart(given: tuple[Any, ...], out: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], list[Any]]:
+    """Single values as a row; and of columns each with its place in `out`."""
+    single, columns = np.zeros(len(given), out.dtype), []
+    for k, column in enumerate(given):
+        if type(column) in (float, int):
+            single[k] = column
+        else:
+            columns.append((out[:, k], _column(column, len(out), out.dtype.type)))
+    return single, columns
+
+
+@njit(cache=True, error_model="numpy", _nrt=False)
+def _woven(at, east, north, ids, single, single_names, values, keys):  # type: ignore[no-untyped-def]
+    """Write what each row has of its own, and the single values to all: in the order of memory."""
+    for k in range(len(at)):
+        values[k, g.AT], values[k, g.EAST], values[k, g.NORTH] = at[k], east[k], north[k]
+        for x in range(g.VALUES - g.VAR_E):
+            values[k, g.VAR_E + x] = single[x]
+        keys[k, g.ID_0], keys[k, g.ID_1] = ids[k, 0], ids[k, 1]
+        for x in range(g.KEYS - g.SENSOR):
+            keys[k, g.SENSOR + x] = single_names[x]
 
 
 @njit(cache=True)

@@ -8,6 +8,7 @@ of lateness and of what has been settled and not fetched.
 
 import io
 import json
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -90,7 +91,7 @@ class Tracker:
         slice_s: float = 1.0,
     ) -> None:
         self.frame = frame
-        self.lateness_s, self.slice_s = lateness_s, slice_s
+        self.lateness_s, self.slice_s = float(lateness_s), float(slice_s)
         self.left_out: dict[str, int] = {}
         self._parameters = parameters(motions)
         self._sensors = np.array([tuple(v) for _, v in sorted((looks or {}).items())], np.float64).reshape(-1, 5)
@@ -102,8 +103,8 @@ class Tracker:
         self._settings[t.SWEEP_S] = max(min(revisits, default=5.0), slice_s)
         # often enough that of two tracks of one object neither starves before they are found beside each other
         self._settings[t.BESIDE_EVERY_S], self._settings[t.BESIDE_FOR_S] = 10.0, 20.0
-        self._settings[t.GONE_LOG : t.BEGIN_LOG] = np.log(GONE), np.log(GONE_TENTATIVE), np.log(GONE_FIRST)
-        self._settings[t.BEGIN_LOG] = np.log(BEGINNING.value)
+        self._settings[t.GONE_LOG : t.BEGIN_LOG] = math.log(GONE), math.log(GONE_TENTATIVE), math.log(GONE_FIRST)
+        self._settings[t.BEGIN_LOG] = math.log(BEGINNING.value)
         self._live = fresh()
         self._room = np.full(COEFFICIENTS, np.nan), np.empty(14)
         self._segments: deque[Segment] = deque()
@@ -141,12 +142,11 @@ class Tracker:
             self._count("no time, no position or outside the frame", int(np.sum(reasons > 0)))
             return fates
         values, keys = batch
-        slice_s = self._settings[t.SLICE_S]
         fates = np.zeros(len(values), np.int8)
         if not len(values):
             return fates
-        head = self.head_s
-        if whole and not len(self._waiting.values) + len(self._ahead.values) and in_order(values, keys, slice_s, head):
+        head, held = self.head_s, len(self._waiting.values) + len(self._ahead.values)
+        if whole and not held and in_order(values, keys, self.slice_s, head):
             self._run(values, keys)
         else:
             self._mixed(batch, whole, head, fates)
@@ -172,9 +172,7 @@ class Tracker:
         """What no row within the lateness can change any more, since the last call: points of confirmed tracks."""
         live = self._live
         following = int(live.counts[t.NEXT_SERIAL])
-        least = int(live.keys[live.order[0], t.SERIAL]) if live.counts[t.LIVE] else following
-        for segment in self._segments:
-            least = min(least, int(segment.serials[:, 0].min()))
+        least = self._segments[0].least if self._segments else _least(live)
         return self._settling.taken(least, following)
 
     def snapshot(self, at_s: float | None = None, as_seen: bool = False) -> Snapshot:
@@ -185,7 +183,7 @@ class Tracker:
         n = int(live.counts[t.LIVE])
         out, keys = np.empty((n, 17)), np.empty((n, 6), np.int64)
         n = sweep.seen_at(
-            live, at_s, self._parameters, self._sensors, float(np.log(GONE_SHOWN)), as_seen, *self._room, out, keys
+            live, at_s, self._parameters, self._sensors, math.log(GONE_SHOWN), as_seen, *self._room, out, keys
         )
         out, keys = out[:n], keys[:n]
         marks = (keys[:, 0], keys[:, 1:3], keys[:, 3], keys[:, 4])
@@ -209,7 +207,7 @@ class Tracker:
         }
         for where, segments in (("window", list(self._segments)), ("settled", held.segments)):
             for k, segment in enumerate(segments):
-                arrays |= {f"{where}.{k}.{name}": np.asarray(getattr(segment, name)) for name in Segment._fields[:8]}
+                arrays |= {f"{where}.{k}.{name}": np.asarray(getattr(segment, name)) for name in Segment._fields[:9]}
                 if segment.before is not None:
                     before = trimmed(segment.before)._asdict()
                     arrays |= {f"{where}.{k}.before.{name}": a for name, a in before.items()}
@@ -249,7 +247,7 @@ class Tracker:
 
     def _mixed(self, batch: Detections, whole: bool, head: float, fates: npt.NDArray[np.int8]) -> None:
         """Rows out of order, or of slices that are not whole."""
-        slice_s = self._settings[t.SLICE_S]
+        slice_s = self.slice_s
         rows = np.arange(len(fates))
         fates[~np.isfinite(batch.values[:, : g.AT_SIGMA]).all(axis=1)] = UNUSABLE
         begins = np.floor(batch.values[:, g.AT] / slice_s) * slice_s
@@ -317,15 +315,15 @@ class Tracker:
         )
         for segment in undone:
             self._buffers.give(*segment.worked())
-        return merged.rows(in_order_of_work(merged, self._settings[t.SLICE_S])[0])
+        return merged.rows(in_order_of_work(merged, self.slice_s)[0])
 
     def _run(self, values: Floats, keys: Ints) -> None:
         """Work rows in order, whole slices, none before the head."""
-        n, slice_s = len(values), self._settings[t.SLICE_S]
+        n, slice_s = len(values), self.slice_s
         for low, high in runs_before(values, slice_s, _CHUNK) if n > _CHUNK else [(0, n)]:
             part, part_keys = values[low:high], keys[low:high]
             live, named = self._live, int(np.count_nonzero(part_keys[:, g.IDENTITY]))
-            first = float(np.floor(part[0, g.AT] / slice_s) * slice_s)
+            first = math.floor(float(part[0, g.AT]) / slice_s) * slice_s
             before = None
             if self.lateness_s > 0 and (
                 self._since_checkpoint >= max(_LEAST_BETWEEN_CHECKPOINTS, 2 * int(live.counts[t.LIVE]))
@@ -340,6 +338,7 @@ class Tracker:
                     self._buffers.give(*live[:3])
                 live = self._live
             take = self._buffers.take
+            least = _least(live)
             serials, points = take(high - low, 3, np.int64), take(high - low, t.POINT, np.float64)
             most = 3 * (high - low) + int(live.counts[t.LIVE]) + 8
             if most > len(self._events):
@@ -351,11 +350,12 @@ class Tracker:
                 points, self._events,
             )  # fmt: skip
             newest = float(part[-1, g.AT])
-            last = float(np.floor(newest / slice_s) * slice_s) + slice_s
+            last = math.floor(newest / slice_s) * slice_s + slice_s
             if many:
                 part, part_keys = placed, placed_keys
             told = self._events[:count].copy()
-            segment = Segment(part, part_keys, serials, points, told, first, last, newest, before, many > 0)
+            times = (first, last, newest)
+            segment = Segment(part, part_keys, serials, points, told, *times, least, before, many > 0)
             self._segments.append(segment)
             self._since_checkpoint += high - low
 
@@ -368,7 +368,7 @@ class Tracker:
             while segments:
                 self._settling.add(segments.popleft())
             return
-        mark = segments[-1].last_s - self._settings[t.SLICE_S] - self.lateness_s
+        mark = segments[-1].last_s - self.slice_s - self.lateness_s
         if segments[0].last_s > mark:
             return
         keep = 0
@@ -388,7 +388,12 @@ def _segment(kept: Mapping[str, npt.NDArray[Any]], name: str) -> Segment:
     if f"{name}.before.states" in kept:
         before = t.Live(*(kept[f"{name}.before.{field}"] for field in t.Live._fields))
     times = [float(kept[f"{name}.{field}"]) for field in Segment._fields[5:8]]
-    return Segment._make([*arrays, *times, before, False])
+    return Segment._make([*arrays, *times, int(kept[f"{name}.least"]), before, False])
+
+
+def _least(live: t.Live) -> int:
+    """No serial below this is alive, or comes."""
+    return int(live.keys[live.order[0], t.SERIAL] if live.counts[t.LIVE] else live.counts[t.NEXT_SERIAL])
 
 
 def sensor_codes(words: Sequence[str]) -> Ints:

@@ -38,7 +38,7 @@ class Buffers:
     def lines(self, rows: int, columns: int, kind: Any) -> npt.NDArray[Any]:
         """As `take`, of rows that begin on a line of the caches: a look at one reads as few lines as it can."""
         whole = self.take(rows * columns + _LINE // 8, 0, kind)
-        begin = -whole.ctypes.data % _LINE // 8
+        begin = -int(whole.__array_interface__["data"][0]) % _LINE // 8
         return whole[begin : begin + rows * columns].reshape(rows, columns)
 
     def give(self, *arrays: npt.NDArray[Any]) -> None:
@@ -66,6 +66,7 @@ class Segment(NamedTuple):
     first_s: float
     last_s: float  # end of its last slice
     newest_s: float  # time of its last row in order
+    least: int  # none of its serials is below this
     before: t.Live | None
     ours: bool = False  # values and keys are of the buffers
 
@@ -128,6 +129,14 @@ class Settled(NamedTuple):
     unconfirmed: Ints  # (k, 2) observations of beginnings that came to nothing
 
 
+_NO_IDS, _NO_PAIRS = np.empty((0, 2), np.int64), np.empty((0, 4), np.int64)
+_NO_ANOMALIES, _NO_POINTS = np.empty((0, 5), np.int64), np.empty((0, t.POINT))
+#: Of rows of which none has settled.
+_NOTHING = Settled(
+    _NO_IDS, _NO_IDS, np.empty(0), _NO_POINTS, np.empty(0, np.int64), _NO_PAIRS, _NO_PAIRS, _NO_ANOMALIES, _NO_IDS
+)
+
+
 class Settling:
     """Segments on their way out: points wait until their track is confirmed or given up."""
 
@@ -135,7 +144,7 @@ class Settling:
         self.buffers = buffers
         self.head_s = self.newest_s = -np.inf
         self.segments: list[Segment] = []
-        self.held = Rows.empty(0)
+        self.held = Rows.room(0, buffers)
         # of serials from `base` on: whether they were confirmed (1) or came to nothing (2), and their ids
         self.base = 0
         self.fate, self.names = np.zeros(0, np.int64), np.zeros((0, 2), np.int64)
@@ -158,21 +167,13 @@ class Settling:
             Nor one from this on, yet.
         """
         done, self.segments = self.segments, []
+        if not done:
+            return _NOTHING
         self._room(least, following)
-        merged, parents, odd = [], [], []
+        rare = 0
         for segment in done:
-            settle.decide(segment.events, segment.serials, self.base, self.fate, self.names)
-            rare = segment.events[segment.events[:, 0] > t.END]
-            if not len(rare):
-                continue
-            what, serial = rare[:, 0], rare[:, 1]
-            of_two = what == t.MERGE
-            merged.append(np.column_stack([self._ids(serial[of_two]), self._ids(rare[of_two, 2])]))
-            split = what == t.SPLIT
-            parents.append(np.column_stack([self._ids(serial[split]), self._ids(rare[split, 2])]))
-            other = ~of_two & ~split
-            odd.append(np.column_stack([what[other], self._ids(serial[other]), segment.keys[rare[other, 3], :2]]))
-        rows = len(self.held.at_s) + sum(len(s.values) for s in done)
+            rare += settle.decide(segment.events, segment.serials, self.base, self.fate, self.names)
+        rows = len(self.held.times) + sum([len(s.values) for s in done])
         held = Rows.room(rows, self.buffers)
         # what is handed out is its owner's
         named, at_s, points = np.empty((rows, 5), np.int64), np.empty(rows), np.empty((rows, t.POINT))
@@ -180,26 +181,32 @@ class Settling:
         filled = np.zeros(3, np.int64)
         before = self.held
         arrays = (self.base, self.fate, named, at_s, points, *held, gone, filled)
-        settle.sort_out(before.serials, before.keys, before.at_s, before.points, *arrays)
+        if len(before.times):
+            settle.sort_out(*before, *arrays)
         for segment in done:
-            settle.sort_out(segment.serials, segment.keys, segment.values[:, g.AT].copy(), segment.points, *arrays)
+            settle.sort_out(segment.serials, segment.keys, segment.values, segment.points, *arrays)
             self.buffers.give(*segment.worked())
-        self.held = held.first(int(filled[1]))
-        named, at_s, points = named[: filled[0]], at_s[: filled[0]], points[: filled[0]]
+        kept, open_, lost = filled.tolist()
+        self.held = held.first(open_)
+        named = named[:kept]
+        told = self._told(done) if rare else (_NO_PAIRS, _NO_PAIRS, _NO_ANOMALIES)
+        out = Settled(named[:, :2], named[:, 2:4], at_s[:kept], points[:kept], named[:, 4], *told, gone[:lost].copy())
         self.buffers.give(*before, gone)
-        gone = gone[: filled[2]].copy()
-        none = np.empty((0, 4), np.int64)
-        return Settled(
-            track=named[:, :2],
-            observation=named[:, 2:4],
-            at_s=at_s,
-            points=points,
-            tag=named[:, 4],
-            merged=np.concatenate([none, *merged]),
-            parents=np.concatenate([none, *parents]),
-            anomalies=np.concatenate([np.empty((0, 5), np.int64), *odd]),
-            unconfirmed=gone,
-        )
+        return out
+
+    def _told(self, done: list[Segment]) -> tuple[Ints, Ints, Ints]:
+        """Mergers, parents and anomalies."""
+        merged, parents, odd = [_NO_PAIRS], [_NO_PAIRS], [_NO_ANOMALIES]
+        for segment in done:
+            rare = segment.events[segment.events[:, 0] > t.END]
+            what, serial = rare[:, 0], rare[:, 1]
+            of_two = what == t.MERGE
+            merged.append(np.column_stack([self._ids(serial[of_two]), self._ids(rare[of_two, 2])]))
+            split = what == t.SPLIT
+            parents.append(np.column_stack([self._ids(serial[split]), self._ids(rare[split, 2])]))
+            other = ~of_two & ~split
+            odd.append(np.column_stack([what[other], self._ids(serial[other]), segment.keys[rare[other, 3], :2]]))
+        return np.concatenate(merged), np.concatenate(parents), np.concatenate(odd)
 
     def _room(self, least: int, following: int) -> None:
         """Make room for fates up to `following`, and let those below `least` go now and then."""
@@ -221,21 +228,14 @@ class Rows(NamedTuple):
 
     serials: Ints
     keys: Ints
-    at_s: Floats
+    times: Floats  # (n, 1)
     points: Floats
 
     @staticmethod
-    def empty(rows: int) -> "Rows":
-        """Room for so many."""
-        return Rows(
-            np.empty((rows, 3), np.int64), np.empty((rows, g.KEYS), np.int64), np.empty(rows), np.empty((rows, t.POINT))
-        )
-
-    @staticmethod
     def room(rows: int, buffers: Buffers) -> "Rows":
-        """Room for so many, used again."""
+        """Room for so many."""
         serials, keys = buffers.take(rows, 3, np.int64), buffers.take(rows, g.KEYS, np.int64)
-        return Rows(serials, keys, buffers.take(rows, 0, np.float64), buffers.take(rows, t.POINT, np.float64))
+        return Rows(serials, keys, buffers.take(rows, 1, np.float64), buffers.take(rows, t.POINT, np.float64))
 
     def first(self, rows: int) -> "Rows":
         """The first rows."""

@@ -6,6 +6,7 @@ from numba import njit
 from truceline.kernels import gate as g
 from truceline.kernels import motion as mo
 from truceline.kernels.assign import assign
+from truceline.kernels.prefetch import prefetch
 from truceline.kernels.tracks import (
     CELL,
     CLUTTER,
@@ -108,6 +109,10 @@ def _edges(  # type: ignore[no-untyped-def]
     index, r, e, reaches = progress[0], progress[1], progress[2], 0.0
     room = len(column)
     while index < n:
+        slot = order[min(index + 8, n - 1)]
+        prefetch(marks, slot, 0)
+        prefetch(states, slot, 0)
+        prefetch(states, slot, 8)
         slot = order[index]
         if marks[slot, STATUS] == status and marks[slot, GROUP] != now:
             dt = at - states[slot, mo.AT]
@@ -152,6 +157,22 @@ def _take_all(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Each track of a pairing goes on with what it got."""
     for row in range(r):
+        following = min(row + 4, r - 1)
+        slot, d = slots[following], rows[max(match[following], 0)]
+        prefetch(states, slot, 0)
+        prefetch(states, slot, 8)
+        prefetch(states, slot, 24)
+        prefetch(states, slot, 32)
+        prefetch(states, slot, 40)
+        prefetch(states, slot, 48)
+        prefetch(marks, slot, 0)
+        prefetch(marks, slot, 8)
+        prefetch(values, d, 0)
+        prefetch(values, d, 8)
+        prefetch(keys, d, 0)
+        prefetch(points, d, 0)
+        prefetch(points, d, 8)
+        prefetch(serials, d, 0)
         if match[row] >= 0:
             own = 0.0
             for x in range(start[row], start[row + 1]):
@@ -215,6 +236,10 @@ def _paired(  # type: ignore[no-untyped-def]
 def in_places(values, keys, low, order, placed_values, placed_keys):  # type: ignore[no-untyped-def]
     """Write the rows from `low` on in the order of the grid, which becomes that of counting."""
     for k in range(len(order)):
+        d = low + order[min(k + 12, len(order) - 1)]
+        prefetch(values, d, 0)
+        prefetch(values, d, 8)
+        prefetch(keys, d, 0)
         d = low + order[k]
         for x in range(g.VALUES):
             placed_values[low + k, x] = values[d, x]
@@ -228,9 +253,6 @@ def group(  # type: ignore[no-untyped-def]
     live, low, high, values, keys, placed_values, placed_keys, parameters, settings, c, serials, points, events
 ):  # fmt: skip
     """Take in what one sensor saw in one slice: rows low to high; in the order of `placed`, where that has room."""
-    if len(placed_values):
-        placed_values[low:high] = values[low:high]
-        placed_keys[low:high] = keys[low:high]
     states, marks = live.states, live.keys
     live.counts[GROUPS] += 1
     now = live.counts[GROUPS]
@@ -256,6 +278,10 @@ def group(  # type: ignore[no-untyped-def]
         points,
         events,
     )
+    by_place = m > g.LARGE and m == high - low and len(placed_values) > 0
+    if len(placed_values) and not by_place:
+        placed_values[low:high] = values[low:high]
+        placed_keys[low:high] = keys[low:high]
     if m == 0:
         return
     rows = rows[:m]
@@ -273,7 +299,7 @@ def group(  # type: ignore[no-untyped-def]
         cell_m = min(np.sqrt(1.5 / density), 50_000.0)
         grid_start, grid_order, places, density = g.hashed(values, rows, cell_m)
     if len(placed_values):
-        if m > g.LARGE and m == high - low:
+        if by_place:
             in_places(values, keys, low, grid_order, placed_values, placed_keys)
         values, keys = placed_values, placed_keys
     taken, parent, found = np.zeros(m, np.bool_), np.full(m, -1, np.int64), np.empty(m, np.int64)

@@ -7,6 +7,7 @@ from truceline.kernels import gate as g
 from truceline.kernels import motion as mo
 from truceline.kernels import tracks as t
 from truceline.kernels.pairing import group
+from truceline.kernels.prefetch import prefetch
 
 #: Two tracks are beside each other within this, squared sigmas of position and velocity: 1 % of one object's two
 #: tracks are farther apart (chi-square, 4 degrees).
@@ -48,6 +49,10 @@ def _sweep(live, at, parameters, sensors, settings, events):  # type: ignore[no-
     """End the tracks that were silent for too long."""
     kept = 0
     for r in range(live.counts[t.LIVE]):
+        slot = live.order[min(r + 12, live.counts[t.LIVE] - 1)]
+        prefetch(live.keys, slot, 0)
+        prefetch(live.states, slot, 0)
+        prefetch(live.states, slot, 16)
         slot = live.order[r]
         confirmed = live.keys[slot, t.STATUS] == t.CONFIRMED
         least = settings[t.GONE_LOG if confirmed else t.GONE_TENTATIVE_LOG]
@@ -246,6 +251,12 @@ def seen_at(live, at, parameters, sensors, shown_log, as_seen, c, p, out, keys):
     """
     count = 0
     for r in range(live.counts[t.LIVE]):
+        slot = live.order[min(r + 8, live.counts[t.LIVE] - 1)]
+        prefetch(live.keys, slot, 0)
+        prefetch(live.keys, slot, 8)
+        prefetch(live.states, slot, 0)
+        prefetch(live.states, slot, 8)
+        prefetch(live.states, slot, 16)
         slot = live.order[r]
         k, s = live.keys[slot], live.states[slot]
         if (

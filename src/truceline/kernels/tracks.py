@@ -16,6 +16,7 @@ from numba import njit
 
 from truceline.kernels import gate as g
 from truceline.kernels import motion as mo
+from truceline.kernels.prefetch import prefetch
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -276,5 +277,12 @@ def _names(live, states, marks, slot, d, keys, events):  # type: ignore[no-untyp
 def begin_all(live, states, marks, rows, taken, parent, bears, values, keys, parameters, serials, points, events):  # type: ignore[no-untyped-def]
     """What nobody took begins a track each."""
     for k in range(len(rows)):
+        slot = live.counts[USED] + 4
+        prefetch(states, slot, 0)
+        prefetch(states, slot, 8)
+        prefetch(states, slot, 16)
+        prefetch(states, slot, 24)
+        prefetch(marks, slot, 0)
+        prefetch(marks, slot, 8)
         if not taken[k]:
             _begin(live, states, marks, rows[k], values, keys, parameters, parent[k], bears[k], serials, points, events)
