@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from truceline import __version__, inputs, picture, rules
+from truceline import __version__, inputs, picture, rules, startup
 from truceline.agreement import Agreement
 from truceline.baseline import fire_model
 from truceline.errors import NotFoundError
@@ -203,6 +203,7 @@ def settle(
             raise NotFoundError(f"{folder}: the journal has no observations: nothing was accepted from {looked}")
         progress("reading the journal", 0, None)
         given = inputs.read(journal, kept, until)
+        startup.give_back()
         file_hashes = configure(journal, folder, mission, made_at, record)
         of_inputs = inputs.digest(given, file_hashes, until)
         signed = _digest(given.verdicts["leaf"].to_pylist())
@@ -280,6 +281,7 @@ def _drawn(
     if given.fixes:
         progress("tracking what moves", 0, None)
         moved = what_moves(on, given.moving, into)
+        startup.give_back()
     tables = draw(on, folder, given.others, last, engine, progress, conflict, moved)
     day = on.mission.day_of(last - timedelta(microseconds=1))
     tables["zones"] = rules.zones_table(on.agreement, on.line, on.frame, on.gazetteer, folder, day, on.zones)

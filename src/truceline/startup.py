@@ -9,6 +9,8 @@ import sys
 #: allocations may be mapped by themselves.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 _KEPT, _MORE = 1 << 30, 64 << 20
+#: A process of less than this is let be.
+_MUCH = 512 << 20
 #: What others import where it is about.
 _UNUSED = ("pandas",)
 
@@ -46,7 +48,18 @@ def keep_memory() -> None:
 
 
 def give_back() -> None:
-    """Give freed memory back to the system: between steps that need much of it for different things."""
+    """Give freed memory back to the system, where it is much: between steps that need it for different things."""
+    if _resident() < _MUCH:  # the next column would only ask for it again
+        return
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # musl has none
     if trim is not None:
         trim(0)
+
+
+def _resident() -> int:
+    """Bytes of memory that this process has; 0 where that is not told."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
