@@ -15,6 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import naive_movement as naive
+from a_movement import FRAME, HOURS, LATER, START, eastward, gathered, meeting, silent, tables, waiting
 from a_picture import PARTIES, named, shuffled
 from a_zone import star
 from truceline.agreement import Agreement, Clause, Zone
@@ -32,48 +33,11 @@ from truceline.picture import EVENTS, INCIDENTS, MOVEMENTS, TRACK_POINTS, TRACKS
 from truceline.rules import judge
 from truceline.zones import ZoneIndex
 
-FRAME = Frame(31.0, 46.0)
-START = datetime(2031, 3, 1, tzinfo=UTC)
 BOX = shapely.box(0, 0, 5_000, 5_000)
 seeds = st.integers(0, 2**32 - 1)
 
 
 # ---- scenes --------------------------------------------------------------------------------------------------------
-
-
-def tables(paths, what="vessel", sensor="station", sigma_m=20.0, unheard=(), **told):
-    """Tracks, points and observations of {identity: [(second, east_m, north_m)]}.
-
-    Rows of `unheard`, (identity, second, east, north), were sent but no track took them.
-    """
-    tracks, points, seen = [], [], []
-
-    def sent(identity, second, east, north):
-        lon, lat = FRAME.to_degrees(east, north)
-        row = {
-            "observation_id": named(identity, second, east),
-            "at": START + timedelta(seconds=second),
-            "lon": float(lon),
-            "lat": float(lat),
-            "major_m": sigma_m,
-            "minor_m": sigma_m,
-            "tilt_deg": 0.0,
-        }
-        kind = {"source": "s", "record": 0, "kind": "fix", "what": what, "sensor": sensor, "leaf": b"0" * 32}
-        seen.append(row | kind | {"identity": identity})
-        return row
-
-    for identity, rows in paths.items():
-        track = {"track_id": named(identity), "what": what, "confidence": 0.95, "identity": identity}
-        track |= {"identities": [identity], "observations": len(rows), "sources": ["s"], "sensors": [sensor]}
-        tracks.append(track | {"release": "mission"} | told)
-        points += [{"track_id": named(identity)} | sent(identity, *row) for row in rows]
-    for row in unheard:
-        sent(*row)
-    return tuple(
-        pa.table({f.name: pa.array([row.get(f.name) for row in rows], f.type) for f in schema}, schema)
-        for rows, schema in ((tracks, TRACKS), (points, TRACK_POINTS), (seen, CORE))
-    )
 
 
 def found(paths, zones=None, *, only=None, table_options=None, **options):
@@ -85,11 +49,6 @@ def found(paths, zones=None, *, only=None, table_options=None, **options):
         row["factors"] = dict(row["factors"] or [])
         row["from_s"], row["until_s"] = ((row[k] - START).total_seconds() for k in ("at_from", "at_until"))
     return [row for row in rows if only is None or row["what"].startswith(only)]
-
-
-def eastward(seconds, north_m=0.0, begin_m=0.0, speed_mps=5.0):
-    """[(second, east, north)] of one that goes east."""
-    return [(s, begin_m + speed_mps * s, north_m) for s in seconds]
 
 
 def whats(rows):
@@ -271,12 +230,6 @@ def test_a_ship_at_its_greatest_speed_cannot_stray():
 
 # ---- silence -------------------------------------------------------------------------------------------------------
 
-HOURS = range(0, 14_400, 30)
-
-
-def silent(rows, begin, end):
-    return [row for row in rows if not begin <= row[0] < end]
-
 
 def test_one_that_is_not_heard_while_its_neighbours_are_may_have_stopped_sending():
     """Heard every half minute, then not for an hour; two others 3 km off are, by the same station."""
@@ -377,8 +330,6 @@ def test_reports_round_a_place_are_counted_as_a_loop_counts_them(seed):
 
 # ---- positions that cannot be -------------------------------------------------------------------------------------
 
-LATER = range(0, 7_200, 60)
-
 
 def test_a_position_that_cannot_be_reached_is_told_with_the_speed_it_would_have_taken():
     rows = eastward(LATER)
@@ -413,14 +364,6 @@ def test_one_identity_in_turn_at_two_places_is_two_senders_or_a_false_place():
     assert row["what"] == "movement.twice"
     assert "at two places 80 km apart" in row["text"]
     assert "nothing says which" in row["text"]
-
-
-def gathered(count, spot=(500_000.0, 200_000.0)):
-    """Ships kilometres apart that all state one point for half an hour."""
-    return {
-        f"mmsi:{k}": [(s, 4_000 * k + 5 * s, 1_000.0 * k) if not 3_000 <= s < 5_000 else (s, *spot) for s in LATER]
-        for k in range(count)
-    }
 
 
 def test_many_identities_on_one_point_are_a_disturbance_before_anything_else():
@@ -506,11 +449,6 @@ def test_a_fitted_circle_is_the_one_that_points_were_drawn_from(seed):
 # ---- staying -------------------------------------------------------------------------------------------------------
 
 
-def waiting(hours, east_m=0.0, north_m=0.0):
-    """One that drifts about a place."""
-    return [(s, east_m + 50 * math.sin(s / 300), north_m) for s in range(0, int(hours * 3_600), 120)]
-
-
 def test_one_that_stays_about_a_place_loiters_the_longer_the_likelier():
     short, long = (found({"mmsi:1": waiting(h)}, only="movement.loiter")[0] for h in (4, 40))
     assert short["confidence"] < 0.5 < long["confidence"]
@@ -541,12 +479,6 @@ def test_one_that_stops_in_a_lane_is_told_and_one_that_sails_it_is_not():
     assert row["zone"] == "lane"
     assert row["until_s"] - row["from_s"] == pytest.approx(5_400, abs=130)
     assert found({"mmsi:1": stop}, lane, only="movement.stop") == []  # a zone of no kind is no lane
-
-
-def meeting(apart_m=200.0):
-    """Two that come together from afar, lie two hours and part."""
-    way = [(s, -30_000 + 6 * s if s < 5_000 else 0 if s < 12_000 else 6 * (s - 12_000)) for s in range(0, 18_000, 60)]
-    return {"mmsi:1": [(s, float(v), 0.0) for s, v in way], "mmsi:2": [(s, 0.0, float(v) + apart_m) for s, v in way]}
 
 
 def test_two_that_lie_together_slowly_meet():

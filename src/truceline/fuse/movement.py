@@ -6,6 +6,7 @@ berth. docs/movement.md has every outcome with its formula, its assumptions and 
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +18,19 @@ from truceline import picture
 from truceline.frame import Frame
 from truceline.fuse.assumptions import CONFLICT, stream
 from truceline.fuse.columns import coded, single
-from truceline.fuse.movement_gaps import silences
-from truceline.fuse.movement_positions import false_positions
+from truceline.fuse.movement_gaps import Silences
+from truceline.fuse.movement_heard import Listening
+from truceline.fuse.movement_meetings import Meetings
+from truceline.fuse.movement_pieces import Seen, Spill, parts_of
+from truceline.fuse.movement_positions import FalsePositions
 from truceline.fuse.movement_rows import Fixes, assembled, rows_of
-from truceline.fuse.movement_stays import staying
-from truceline.fuse.movement_zones import zone_outcomes
+from truceline.fuse.movement_sent import Sent
+from truceline.fuse.movement_stays import Staying
+from truceline.fuse.movement_zones import ZoneOutcomes
 from truceline.fuse.tables import PRIOR_MODEL
-from truceline.observation import TIME, ids, narrowest, to_numpy
+from truceline.observation import ID, TIME, ids, narrowest, one_array, to_numpy
+from truceline.pieces import Rows, pieces_of
+from truceline.zones import ZoneIndex
 
 __all__ = ["Coverage", "as_events", "movements", "tied"]
 
@@ -36,6 +43,8 @@ Coverage = Callable[[Floats, Floats, Floats], Floats]
 #: Outcomes that put an object into a zone: what a clause may speak of.
 IN_A_ZONE = ("movement.inside", "movement.cross")
 
+#: Whole tracks are taken so many fixes at a time: 50 MB while it lasts.
+_BLOCK = 1 << 17
 #: Columns of observations that are read.
 _READ = (
     *("observation_id", "kind", "what", "sensor", "identity", "at", "at_sigma_s"),
@@ -45,8 +54,8 @@ _READ = (
 
 def movements(
     tracks: pa.Table,
-    points: pa.Table,
-    observations: pa.Table,
+    points: Rows,
+    observations: Rows,
     frame: Frame,
     zones: Mapping[str, BaseGeometry],
     coverage: Coverage | None = None,
@@ -54,16 +63,18 @@ def movements(
     *,
     names: Mapping[str, str] | None = None,
     kinds: Mapping[str, str] | None = None,
+    into: Path | None = None,
 ) -> pa.Table:
     """Everything that tracks tell.
 
     Parameters
     ----------
     tracks, points
-        `picture.TRACKS` and `picture.TRACK_POINTS`, in any order.
+        `picture.TRACKS` and `picture.TRACK_POINTS`, in any order; points in pieces of whole tracks, in the order of
+        their ids.
     observations
         The fixes behind them and those that made no track: rows of `observation.CORE` (id, sensor, identity, what, at,
-        lon, lat and errors are read), in any order.
+        lon, lat and errors are read), in any order; in pieces, one after the other in time.
     frame
         The theatre's plane.
     zones
@@ -76,26 +87,41 @@ def movements(
         What people call a zone, by id; its id otherwise.
     kinds
         Of zones, by id: "lane" (stopping there is told), "port" and "anchorage" (staying there is not).
+    into
+        A folder for scratch files, which are removed: what is held is then a piece and what is told, not all rows.
+        None holds all.
 
     Returns
     -------
     pa.Table
         `picture.MOVEMENTS`, by begin, then track; empty where there is no track.
     """
-    fixes = Fixes.of(tracks, points, frame)
-    observations = observations.select(_READ)  # the records' bytes are most of the rest
-    if not fixes.number:
+    whole = Fixes.of(tracks, picture.TRACK_POINTS.empty_table(), frame)
+    if not whole.number:
         return picture.MOVEMENTS.empty_table()
-    kinds = kinds or {}
-    harbours = [zones[key] for key in sorted(zones) if kinds.get(key) in ("port", "anchorage")]
-    lanes = {key: zones[key] for key in sorted(zones) if kinds.get(key) == "lane"}
-    parts = [
-        *zone_outcomes(fixes, zones, names or {}),
-        *silences(fixes, observations, coverage),
-        *false_positions(fixes, observations, land, harbours),
-        *staying(fixes, harbours, lanes, names or {}),
-    ]
-    return assembled(parts, fixes)
+    kinds, names, parts = kinds or {}, names or {}, max(parts_of(observations), parts_of(points))
+    ports = [zones[key] for key in sorted(zones) if kinds.get(key) in ("port", "anchorage")]
+    harbours = ZoneIndex(ports) if ports else None
+    lanes = {key: zones[key] for key in zones if kinds.get(key) == "lane"}
+    listening = Listening(Spill(into, "sensors", parts), Spill(into, "taken", parts))
+    sent = Sent(whole.tracks, frame, Spill(into, "sent", parts))
+    for piece in pieces_of(observations):
+        seen = Seen.of(piece.select(_READ), frame)  # the records' bytes are most of the rest
+        listening.add(seen)
+        sent.add(seen)
+    sent.close()
+    telling = (
+        ZoneOutcomes(zones, names),
+        Silences(whole, listening, coverage),
+        FalsePositions(whole, sent, land, harbours),
+        Staying(whole, harbours, lanes, names),
+        Meetings(whole, harbours, Spill(into, "states", parts), listening.begins_s, listening.ends_s),
+    )
+    for piece in pieces_of(points):
+        for first, fixes in Fixes.of(whole.tracks, piece, frame).blocks(_BLOCK):
+            for one in telling:
+                one.add(first, fixes)
+    return assembled([part for one in telling for part in one.told()], whole)
 
 
 def as_events(movements: pa.Table, tracks: pa.Table) -> pa.Table:
@@ -144,7 +170,7 @@ def as_events(movements: pa.Table, tracks: pa.Table) -> pa.Table:
     return pa.table(columns, names=picture.EVENTS.names).cast(picture.EVENTS).combine_chunks()
 
 
-def tied(events: pa.Table, movements: pa.Table, points: pa.Table) -> pa.Table:
+def tied(events: pa.Table, movements: pa.Table, points: Rows) -> pa.Table:
     """Which observations are behind the events of `as_events`: the track's points within each one's interval.
 
     Returns
@@ -155,27 +181,31 @@ def tied(events: pa.Table, movements: pa.Table, points: pa.Table) -> pa.Table:
     """
     made = movements.filter(pa.array(rows_of(events["event_id"], movements["event_id"]) >= 0))
     made = made.sort_by([("at_from", "ascending"), ("event_id", "ascending")])
-    # a track's number is the first row that it made; -1 for points of others
-    number, track = (rows_of(made["track_id"], table["track_id"]) for table in (made, points))
-    at = points["at"].cast(pa.int64()).to_numpy()
-    high, low = ids(points["observation_id"]).T
-    order = np.lexsort((low, high, at, track))
-    track, at = track[order], at[order]
-    row, event = [], []
-    intervals = (made[name].cast(pa.int64()).to_pylist() for name in ("at_from", "at_until"))
-    for k, (mine, begin, end) in enumerate(zip(number.tolist(), *intervals, strict=True)):
-        first, last = np.searchsorted(track, [mine, mine + 1])
-        a = first + np.searchsorted(at[first:last], begin)
-        b = first + np.searchsorted(at[first:last], end, side="right")
-        row.append(order[a:b])
-        event.append(np.full(b - a, k))
-    rows = np.concatenate(row) if row else np.empty(0, np.int64)
-    of = pa.array(np.concatenate(event) if event else np.empty(0, np.int64), pa.int64())
+    number = rows_of(made["track_id"], made["track_id"])  # of a track: the first row that it made
+    begin, end = (made[name].cast(pa.int64()).to_numpy() for name in ("at_from", "at_until"))
+    found, of = [pa.array([], ID)], [np.empty(0, np.int64)]
+    for piece in pieces_of(points):
+        track, at = rows_of(made["track_id"], piece["track_id"]), piece["at"].cast(pa.int64()).to_numpy()
+        high, low = ids(piece["observation_id"]).T
+        order = np.flatnonzero(track >= 0)
+        order = order[np.lexsort((low[order], high[order], at[order], track[order]))]
+        track, at = track[order], at[order]
+        rows = [np.empty(0, np.int64)]
+        for k in np.flatnonzero(np.isin(number, track)).tolist():
+            first, last = np.searchsorted(track, [number[k], number[k] + 1])
+            a = first + np.searchsorted(at[first:last], begin[k])
+            b = first + np.searchsorted(at[first:last], end[k], side="right")
+            rows.append(order[a:b])
+            of.append(np.full(b - a, k))
+        found.append(one_array(piece["observation_id"].take(pa.array(np.concatenate(rows)))))
+    event = np.concatenate(of)
+    in_order = np.argsort(event, kind="stable")
+    which = pa.array(event[in_order])
     built = {
-        "observation_id": points["observation_id"].take(pa.array(rows, pa.int64())),
-        "event_id": made["event_id"].take(of),
-        "track_id": made["track_id"].take(of),
-        "log_ratio": pa.nulls(len(rows), pa.float32()),
+        "observation_id": pa.concat_arrays(found).take(pa.array(in_order)),
+        "event_id": made["event_id"].take(which),
+        "track_id": made["track_id"].take(which),
+        "log_ratio": pa.nulls(len(event), pa.float32()),
     }
     return pa.table(built).cast(picture.ASSOCIATIONS).combine_chunks()
 

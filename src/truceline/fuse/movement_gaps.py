@@ -10,16 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from truceline.frame import Frame
 from truceline.fuse import movement_assumptions as assumed
 from truceline.fuse.columns import coded
-from truceline.fuse.movement_rows import Fixes, Told, between, lasting, probability, rows_of, told
+from truceline.fuse.movement_heard import Followed, Heard, Listening
+from truceline.fuse.movement_pieces import some, stacked
+from truceline.fuse.movement_rows import Fixes, Told, between, lasting, probability, told
 from truceline.fuse.movement_zones import Ways
 from truceline.kernels.movement import heard_round
-from truceline.observation import to_numpy
+from truceline.observation import ids
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -28,31 +27,8 @@ Ints = npt.NDArray[np.int64]
 _MOST_SLOTS = 144
 #: A silence that is at least half a sensor's is the sensor's.
 _HALF = 0.5
-
-
-class Heard(NamedTuple):
-    """What sensors heard: reports by sensor, cell and slot, and by sensor and slot."""
-
-    sensors: list[str]
-    of: Ints  # the sensor of each point of the tracks; -1 where it is not known
-    keys: Ints
-    counts: Ints
-    place_keys: Ints  # by sensor and cell, as one slot
-    place_slots: Ints  # in how many slots anything was heard from there
-    whole_keys: Ints  # by sensor and slot
-    own: dict[tuple[int, int], int]  # reports by track and sensor
-    usual: Floats  # reports of each sensor in a slot between its first and its last
-    reports: Floats  # in all
-    slots_of: Floats  # slots between the sensor's first and last
-    origin: tuple[int, int, int]  # column, row, slot of index 0
-    shape: tuple[int, int, int]
-    ends_s: float  # of all that was heard
-
-    def cells(self, east_m: Floats, north_m: Floats, at_s: Floats) -> tuple[Ints, Ints, Ints]:
-        """Column, row and slot."""
-        whole = (east_m / assumed.CELL_M, north_m / assumed.CELL_M, at_s / assumed.SLOT_S)
-        column, row, slot = (np.floor(v).astype(np.int64) - o for v, o in zip(whole, self.origin, strict=True))
-        return column, row, slot
+#: Silences are looked at so many at a time: 50 MB while it lasts.
+_AT_ONCE = 2_048
 
 
 class Silence(NamedTuple):
@@ -66,77 +42,74 @@ class Silence(NamedTuple):
     usual_s: Floats
 
 
-def silences(fixes: Fixes, observations: pa.Table, coverage: Callable[..., Floats] | None) -> list[Told]:
+class Silences:
     """Every long silence of every track."""
-    if not len(fixes.at_s):
-        return []
-    heard = listen(fixes, observations)
-    begins = fixes.begins()
-    lasts_s = fixes.at_s[begins + 1] - fixes.at_s[begins]
-    found = _candidates(fixes, begins, lasts_s, heard)
-    if not len(found.track):
-        return []
-    watched = np.bincount(heard.of[begins] + 1, lasts_s / 3600, len(heard.sensors) + 1).astype(np.float64)
-    return _told(fixes, heard, found, watched, coverage)
+
+    def __init__(self, whole: Fixes, listening: Listening, coverage: Callable[..., Floats] | None) -> None:
+        self._whole, self._listening, self._coverage = whole, listening, coverage
+        self._usual = np.full(whole.number, np.nan)
+        # fixes that silences are told of, and each track's first and last; of the former, where they stand among them
+        self._kept: list[tuple[int, Fixes]] = []
+        self._begin: list[Ints] = [np.empty(0, np.int64)]
+        self._count = 0
+
+    def add(self, first: int, fixes: Fixes) -> None:
+        """Whole tracks, the first of them of this number."""
+        self._listening.follow(first, fixes)
+        begins = fixes.begins()
+        usual = _usual(fixes, begins)
+        self._usual[first : first + fixes.number] = usual
+        begin = begins[_long(fixes, begins, begins + 1, fixes.at_s[begins + 1], usual)]
+        ends = np.concatenate([fixes.first[:-1], fixes.first[1:] - 1])
+        rows = np.unique(np.concatenate([begin, begin + 1, ends[np.tile(np.diff(fixes.first) > 1, 2)]]))
+        self._kept.append((first, fixes.only(rows)))
+        self._begin.append(self._count + np.searchsorted(rows, begin))
+        self._count += len(rows)
+
+    def told(self) -> list[Told]:
+        """After all tracks."""
+        fixes, self._kept = self._whole.joined(self._kept), []
+        if not len(fixes.at_s):
+            return []
+        begin = np.concatenate(self._begin)
+        ended, again = _ended(fixes)
+        gone = ended == again
+        until = np.where(gone, self._listening.ends_s, fixes.at_s[again])
+        rows = _long(fixes, ended, again, until, self._usual)
+        begin, end = np.concatenate([begin, ended[rows]]), np.concatenate([begin + 1, again[rows]])
+        until = np.concatenate([fixes.at_s[end[: len(begin) - len(rows)]], until[rows]])
+        if not len(begin):
+            return []
+        track = fixes.track[begin]
+        found = Silence(track, begin, end, fixes.at_s[begin], until, _known(self._usual)[track])
+        followed = self._listening.followed(ids(fixes.observation_id))
+        return _told(fixes, self._listening.heard(), followed, found, self._coverage)
 
 
-def listen(fixes: Fixes, observations: pa.Table) -> Heard:
-    """What was heard, from all fixes among the observations, those of no track too."""
-    frame: Frame = fixes.frame
-    at, lon, lat = (to_numpy(observations[name]).astype(np.float64) for name in ("at", "lon", "lat"))
-    kind = pc.equal(observations["kind"], "fix").combine_chunks().to_numpy(zero_copy_only=False)
-    good = kind & np.isfinite(at + lon + lat)
-    code, words = coded(pc.fill_null(observations["sensor"], ""))
-    sensor_of = np.append(code, -1)[rows_of(observations["observation_id"], fixes.observation_id)]
-    east, north = frame.to_local(lon[good], lat[good])
-    at, code = at[good], code[good]
-    whole = (east / assumed.CELL_M, north / assumed.CELL_M, at / assumed.SLOT_S)
-    column, row, slot = (np.floor(v).astype(np.int64) for v in whole)
-    corner = [int(v.min()) if len(v) else 0 for v in (column, row, slot)]
-    column, row, slot = (v - o for v, o in zip((column, row, slot), corner, strict=True))
-    sides = [int(v.max(initial=0)) + 1 for v in (column, row, slot)]
-    origin, shape = (corner[0], corner[1], corner[2]), (sides[0], sides[1], sides[2])
-    place = (code * shape[0] + column) * shape[1] + row
-    keys, counts = np.unique(place * shape[2] + slot, return_counts=True)
-    place_keys, place_slots = np.unique(keys // shape[2], return_counts=True)
-    n = len(words)
-    reports = np.bincount(code, minlength=n).astype(np.float64)
-    first, last = np.full(n, np.iinfo(np.int64).max), np.full(n, -1)
-    np.minimum.at(first, code, slot)
-    np.maximum.at(last, code, slot)
-    slots_of = np.maximum(last - first + 1, 1).astype(np.float64)
-    pairs, own = np.unique(fixes.track * (n + 1) + sensor_of + 1, return_counts=True)
-    own_reports = {(k // (n + 1), k % (n + 1) - 1): c for k, c in zip(pairs.tolist(), own.tolist(), strict=True)}
-    return Heard(
-        words, sensor_of, keys, counts.astype(np.int64), place_keys, place_slots.astype(np.int64),
-        np.unique(code * shape[2] + slot), own_reports, reports / slots_of, reports, slots_of, origin, shape,
-        float(at.max(initial=-np.inf)),
-    )  # fmt: skip
-
-
-def _candidates(fixes: Fixes, begins: Ints, lasts_s: Floats, heard: Heard) -> Silence:
-    """Silences longer than the least, and than so many of the object's own intervals."""
-    of = fixes.track[begins]
+def _usual(fixes: Fixes, begins: Ints) -> Floats:
+    """Of each track the interval in the middle of its own; NaN where it has none."""
+    lasts_s, of = fixes.at_s[begins + 1] - fixes.at_s[begins], fixes.track[begins]
     order = np.lexsort((lasts_s, of))
     first = np.searchsorted(of[order], np.arange(fixes.number + 1))
     some = np.diff(first) > 0
     usual = np.full(fixes.number, np.nan)
     usual[some] = lasts_s[order[(first[:-1][some] + first[1:][some] - 1) // 2]]
-    usual = np.maximum(np.where(np.isnan(usual), np.inf, usual), 1.0)
-    least = np.maximum(assumed.SILENT_S.value, assumed.SILENT_INTERVALS.value * usual)
-    ended, again = _ended(fixes)
-    begin = np.concatenate([begins, ended])
-    end = np.concatenate([begins + 1, again])
-    gone = begin == end
-    until = np.where(gone, heard.ends_s, fixes.at_s[end])
-    long, of = until - fixes.at_s[begin], fixes.track[begin]
+    return usual
+
+
+def _known(usual: Floats) -> Floats:
+    return np.maximum(np.where(np.isnan(usual), np.inf, usual), 1.0)
+
+
+def _long(fixes: Fixes, begin: Ints, end: Ints, until_s: Floats, usual: Floats) -> Ints:
+    """Which silences are longer than the least, and than so many of the object's own intervals."""
+    least = np.maximum(assumed.SILENT_S.value, assumed.SILENT_INTERVALS.value * _known(usual))
+    long, of = until_s - fixes.at_s[begin], fixes.track[begin]
     way = np.hypot(fixes.east_m[end] - fixes.east_m[begin], fixes.north_m[end] - fixes.north_m[begin])
     before = np.nan_to_num(fixes.speed_mps[begin])
     grounded = before <= assumed.longest(assumed.STAY_MPS, fixes.terms)[of]
     moved = (fixes.heads == "vessel")[of] | (way >= assumed.MOVED_ON.value * before * long) & ~grounded
-    rows = np.flatnonzero((long > least[of]) & moved)
-    track = of[rows]
-    return Silence(track, begin[rows], end[rows], fixes.at_s[begin[rows]], until[rows], usual[track])
+    return np.flatnonzero((long > least[of]) & moved)
 
 
 def _ended(fixes: Fixes) -> tuple[Ints, Ints]:
@@ -165,10 +138,21 @@ def _ended(fixes: Fixes) -> tuple[Ints, Ints]:
     return np.array(ended, np.int64), np.array(again, np.int64)
 
 
-def _told(
-    fixes: Fixes, heard: Heard, found: Silence, watched: Floats, coverage: Callable[..., Floats] | None
-) -> list[Told]:
-    """Which silence is the object's, which the sensor's, which nobody's."""
+class Looked(NamedTuple):
+    """What was heard meanwhile, of each silence."""
+
+    by_others: Floats  # natural log of odds
+    by_place: Floats
+    out_slots: Ints  # in which nobody was heard by the sensor
+    taken: Ints  # slots looked at
+    near_slots: Ints  # in which others nearby were heard
+    near_reports: Ints
+
+
+def _looked(
+    fixes: Fixes, heard: Heard, of: Ints, found: Silence, others: Floats, coverage: Callable[..., Floats] | None
+) -> Looked:
+    """Slot by slot, who was heard near where the object is thought to have been."""
     n = len(found.track)
     gone = found.begin == found.end
     looked_until = np.where(gone, np.minimum(found.until_s, found.from_s + assumed.FOLLOWED_S.value), found.until_s)
@@ -191,14 +175,12 @@ def _told(
     )
     column, row, index = heard.cells(east, north, at)
     columns, rows, count = heard.shape
-    sensors = [heard.of[begin], np.where(heard.of[end] == heard.of[begin], -1, heard.of[end])]
     near, places, anyone = np.zeros(len(which)), np.zeros(len(which)), np.zeros(len(which), bool)
-    for sensor in sensors:
+    for sensor in (of[begin], np.where(of[end] == of[begin], -1, of[end])):
         near += heard_round(heard.keys, heard.counts, sensor, column, row, index, columns, rows, count)
         zero = np.zeros(len(which), np.int64)
         places += heard_round(heard.place_keys, heard.place_slots, sensor, column, row, zero, columns, rows, 1)
         anyone |= (sensor >= 0) & _member(heard.whole_keys, sensor * count + index)
-    others = _others(heard, found)
     silent = ~anyone & (others[which] >= assumed.USUAL_REPORTS.value)
     if coverage is None:
         c = places / (places + assumed.COVERED_HALF.value) * assumed.COVERED_MOST.value
@@ -219,13 +201,27 @@ def _told(
     by_place = np.minimum(
         -np.log(1 - np.minimum(mean, 1.0) * heard_once + 1e-12), assumed.SILENCE_MOST.value - by_others
     )
-    by_place = np.maximum(by_place, 0.0)
+    return Looked(
+        by_others, np.maximum(by_place, 0.0), np.bincount(which, silent, n).astype(np.int64), taken,
+        np.bincount(which, near > 0, n).astype(np.int64), np.bincount(which, near, n).astype(np.int64),
+    )  # fmt: skip
+
+
+def _told(
+    fixes: Fixes, heard: Heard, followed: Followed, found: Silence, coverage: Callable[..., Floats] | None
+) -> list[Told]:
+    """Which silence is the object's, which the sensor's, which nobody's."""
+    n, of = len(found.track), followed.of
+    others = _others(heard, followed, found)
+    looked = []
+    for low in range(0, n, _AT_ONCE):
+        part = slice(low, low + _AT_ONCE)
+        looked.append(_looked(fixes, heard, of, some(found, part), others[part], coverage))
+    by_others, by_place, out_slots, taken, near_slots, near_reports = stacked(looked)
     prior = np.log(assumed.STOPPING.value / assumed.LEAVING.value)
-    ordinary = _ordinary(heard, found, watched, by_others + by_place)
+    ordinary = _ordinary(of, found, followed.watched_h, by_others + by_place)
     p = probability(prior + by_others + by_place + ordinary)
-    out_slots = np.bincount(which, silent, n)
     out = (taken > 0) & (out_slots >= _HALF * taken)
-    near_slots, near_reports = np.bincount(which, near > 0, n), np.bincount(which, near, n)
     dark = ~out & (p >= 0.5)
     factors = {
         "prior": prior,
@@ -242,7 +238,7 @@ def _told(
     ):
         r = np.flatnonzero(rows)
         text = [
-            _sentence(what, fixes, found, i, heard, int(near_reports[i]), int(near_slots[i]), confidence[i])
+            _sentence(what, fixes, found, i, _name(heard, of, found, i), near_reports[i], near_slots[i], confidence[i])
             for i in r.tolist()
         ]
         made.append(
@@ -254,14 +250,14 @@ def _told(
     return made
 
 
-def _ordinary(heard: Heard, found: Silence, watched: Floats, covered: Floats) -> Floats:
+def _ordinary(of: Ints, found: Silence, watched_h: Floats, covered: Floats) -> Floats:
     """Natural log of odds for what else makes silences as long inside coverage: losses, as others have them.
 
     With the odds against the place being covered: log of (1 - C) less log of (1 - C + ordinary rate / leaving rate).
     """
     long = found.until_s - found.from_s
-    sensor = heard.of[found.begin]
-    hours = watched[sensor + 1]  # of tracks, by the sensor that heard them
+    sensor = of[found.begin]
+    hours = watched_h[sensor + 1]  # of tracks, by the sensor that heard them
     guess = 3600 / found.usual_s * (long / found.usual_s) ** -assumed.LOSSES.value
     others = np.zeros(len(long))
     inside = covered >= 1.0  # rather covered than not: 1 - exp(-1)
@@ -284,24 +280,31 @@ def _grouped(values: Ints) -> list[Ints]:
     return np.split(order, np.flatnonzero(np.diff(values[order])) + 1)
 
 
-def _others(heard: Heard, found: Silence) -> Floats:
+def _others(heard: Heard, followed: Followed, found: Silence) -> Floats:
     """Reports of others than the object that its sensors usually have in a slot."""
+    begin, end = followed.of[found.begin], followed.of[found.end]
     out = np.zeros(len(found.track))
-    for k, (track, begin, end) in enumerate(zip(found.track.tolist(), found.begin, found.end, strict=True)):
-        for sensor in {int(heard.of[begin]), int(heard.of[end])} - {-1}:
-            own = heard.own.get((track, sensor), 0)
-            out[k] += (heard.reports[sensor] - own) / heard.slots_of[sensor]
+    for sensor in (begin, np.where(end == begin, -1, end)):
+        own = followed.reports(found.track, sensor, len(heard.sensors))
+        known = np.flatnonzero(sensor >= 0)
+        mine = sensor[known]
+        out[known] += (heard.reports[mine] - own[known]) / heard.slots_of[mine]
     return out
 
 
-def _sentence(what: str, fixes: Fixes, found: Silence, i: int, heard: Heard, reports: int, slots: int, p: float) -> str:
+def _name(heard: Heard, of: Ints, found: Silence, i: int) -> str:
+    """Of the sensor that heard it last; empty where that is not known."""
+    sensor = int(of[found.begin[i]])
+    return heard.sensors[sensor] if sensor >= 0 else ""
+
+
+def _sentence(what: str, fixes: Fixes, found: Silence, i: int, sensor: str, reports: int, slots: int, p: float) -> str:
     ended = found.begin[i] == found.end[i]
     long = lasting(found.until_s[i] - found.from_s[i])
     silence = (
         f"{fixes.name(int(found.track[i]))} was not heard for {long}, {between(found.from_s[i], found.until_s[i])}"
     )
     silence += ", and not again" * bool(ended)
-    sensor = heard.sensors[heard.of[found.begin[i]]] if heard.of[found.begin[i]] >= 0 else ""
     by = f" by {sensor}" if sensor else ""
     if what == "movement.dark":
         meanwhile = (

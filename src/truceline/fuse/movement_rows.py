@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from truceline.fuse.movement_assumptions import PLACE_SIGMA_M
 from truceline.fuse.tables import where
 from truceline.kernels.idset import index_in
 from truceline.observation import LIKELIHOODS, id_order, ids, one_array, to_numpy
+from truceline.zones import ZoneIndex
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -83,11 +84,12 @@ class Fixes:
         return np.flatnonzero(np.diff(self.track, append=-1) == 0)
 
     def blocks(self, most: int) -> Iterator[tuple[int, "Fixes"]]:
-        """Whole tracks, about `most` fixes at a time, and the number of the first track."""
-        begin = 0
-        while begin < self.number:
+        """Whole tracks, about `most` fixes at a time, and the number of the first track; tracks alone have none."""
+        begin = int(np.searchsorted(self.first, 0, side="right")) - 1
+        stop = int(np.searchsorted(self.first, self.first[-1]))
+        while begin < stop:
             end = max(int(np.searchsorted(self.first, self.first[begin] + most, side="right")) - 1, begin + 1)
-            end = min(end, self.number)
+            end = min(end, stop)
             rows = slice(int(self.first[begin]), int(self.first[end]))
             arrays = {name: getattr(self, name)[rows] for name in _ARRAYS}
             part = replace(
@@ -99,6 +101,24 @@ class Fixes:
             )
             yield begin, part
             begin = end
+
+    def only(self, rows: Ints) -> "Fixes":
+        """Some of the fixes, ascending, with the velocities that they have among all."""
+        arrays = {name: getattr(self, name)[rows] for name in _ARRAYS}
+        named = self.observation_id.take(pa.array(rows))
+        first = np.searchsorted(arrays["track"], np.arange(self.number + 1))
+        return replace(self, observation_id=named, first=first.astype(np.int64), **arrays)
+
+    def joined(self, parts: Sequence[tuple[int, "Fixes"]]) -> "Fixes":
+        """The fixes of `blocks` on these tracks, one behind the other."""
+        arrays: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), *(getattr(part, name) for _, part in parts)]) for name in _ARRAYS
+        }
+        shifts = np.repeat([0, *(first for first, _ in parts)], [len(self.at_s), *(len(p.at_s) for _, p in parts)])
+        arrays["track"] = arrays["track"] + shifts.astype(np.int64)
+        named = pa.concat_arrays([self.observation_id, *(part.observation_id for _, part in parts)])
+        first = np.searchsorted(arrays["track"], np.arange(self.number + 1))
+        return replace(self, observation_id=named, first=first.astype(np.int64), **arrays)
 
     @property
     def number(self) -> int:
@@ -151,6 +171,10 @@ class Told(NamedTuple):
     def rows(self) -> int:
         return len(self.track)
 
+    def shifted(self, first: int) -> "Told":
+        """With tracks of a block of `Fixes.blocks`, whose first track has this number, numbered as in the whole."""
+        return self._replace(track=self.track + first, other=np.where(self.other >= 0, self.other + first, -1))
+
     def only(self, keep: npt.NDArray[np.bool_]) -> "Told":
         """Some of the rows."""
         rows = np.flatnonzero(keep)
@@ -199,9 +223,12 @@ def told(
     )
 
 
-def nothing(what: str) -> Told:
-    """No movement of a kind."""
-    return told(what, [], [], [], [], [[]] * 5, [])
+def inside(areas: ZoneIndex | None, east_m: Floats, north_m: Floats) -> npt.NDArray[np.bool_]:
+    """Which places lie in any of the areas."""
+    out = np.zeros(len(east_m), bool)
+    if areas is not None:
+        out[areas.members(east_m, north_m)[0]] = True
+    return out
 
 
 def assembled(parts: Sequence[Told], fixes: Fixes) -> pa.Table:

@@ -24,8 +24,6 @@ Ints = npt.NDArray[np.int64]
 
 #: A visit's borders in time: its first and last fix of at least this share of its probability.
 _SURE = 0.95
-#: Tracks are taken so many fixes at a time: 200 MB while it lasts.
-_BLOCK = 500_000
 
 
 class Ways:
@@ -103,17 +101,24 @@ def draws() -> Floats:
     return np.ascontiguousarray(ndtri(uniform))
 
 
-def zone_outcomes(fixes: Fixes, zones: Mapping[str, BaseGeometry], names: Mapping[str, str]) -> list[Told]:
+class ZoneOutcomes:
     """Every outcome for every track and zone that come near each other."""
-    keys = sorted(zones)
-    if not keys or not len(fixes.at_s):
-        return []
-    index = ZoneIndex([zones[key] for key in keys])
-    called = [names.get(key, key) for key in keys]
-    out = []
-    for first, some in fixes.blocks(_BLOCK):
-        out += [part._replace(track=part.track + first) for part in _outcomes(some, index, keys, called)]
-    return out
+
+    def __init__(self, zones: Mapping[str, BaseGeometry], names: Mapping[str, str]) -> None:
+        self._keys = sorted(zones)
+        self._index = ZoneIndex([zones[key] for key in self._keys])
+        self._names = [names.get(key, key) for key in self._keys]
+        self._told: list[Told] = []
+
+    def add(self, first: int, fixes: Fixes) -> None:
+        """Whole tracks, the first of them of this number."""
+        if self._keys:
+            made = _outcomes(fixes, self._index, self._keys, self._names)
+            self._told += [part.shifted(first) for part in made if part.rows]
+
+    def told(self) -> list[Told]:
+        """After all tracks."""
+        return self._told
 
 
 def _outcomes(fixes: Fixes, index: ZoneIndex, keys: list[str], names: list[str]) -> list[Told]:
