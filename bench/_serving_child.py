@@ -25,7 +25,7 @@ import pyarrow as pa
 import uvicorn
 from fastapi import FastAPI, Request
 
-from truceline.feeds import observations
+from truceline.feeds.posted import posted
 from truceline.kernels.idset import IdSet
 from truceline.mission import Centre, Live, Mission, Source
 from truceline.release import Principal
@@ -33,6 +33,7 @@ from truceline.serve.app import application
 from truceline.serve.gate import Gate
 from truceline.serve.guard import UVICORN, Limits
 from truceline.serve.service import Service
+from truceline.serve.taking import Payload
 
 DEVICE = Principal("device", "reporter", "mission", via="token")
 #: Sources share the load; each may send more than the whole of it.
@@ -126,7 +127,7 @@ def main() -> None:
     IdSet(8).add(np.ones((1, 2), np.uint64))
     IdSet(8).contains(np.ones((1, 2), np.uint64))
     line = b'{"kind": "fix", "what": "vessel", "at": "2031-03-14T10:00:00Z"}'
-    list(observations.posted(SOURCES[0], [line], ["x"], [now()]))
+    list(posted([Payload(SOURCES[0], line, "x", None, now())]))
     for asked in sys.stdin:
         what, folder = asked.split()
         child = os.fork()

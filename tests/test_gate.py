@@ -19,6 +19,7 @@ from naive_tail import action
 from truceline.errors import BusyError, NotFoundError, SourceError, StoreError, TrucelineError
 from truceline.feeds.observations import Observations
 from truceline.mission import Live, Source
+from truceline.serve import taking
 from truceline.serve.gate import Gate, Limits
 from truceline.serve.service import Receipt
 from truceline.store import tail
@@ -115,6 +116,47 @@ def test_many_single_posts_are_read_and_synced_together_and_each_is_told_its_own
         assert receipt == Receipt("field", 1 + len(bad), 1, 0, len(bad), bad)
     rows = journal(tmp_path).table("observation", ["raw", "file", "record"]).to_pylist()[1:]
     assert [(row["raw"], row["file"], row["record"]) for row in rows] == [(line(n), f"POST {n}", 1) for n in range(100)]
+
+
+def test_what_is_given_for_a_post_does_not_depend_on_what_is_read_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Posts of all sources are read in one go; rows, hashes and receipts are those of each post alone. Where the
+    mission file says of sources what may be said in them, they are read apart."""
+    calls = []
+    real = taking.posted
+    monkeypatch.setattr(taking, "posted", lambda payloads: calls.append(len(payloads)) or real(payloads))
+    near = Source(id="near", feed="observations", options={"bounds": [37, 48, 38, 49]}, licence="ours")
+    odd: list[dict[str, Any]] = [
+        *({"count": 2**53 + 1}, {"count": 2.5}, {"lon": "37.5"}, {"sensor": 5}, {"sensor": 5.0}, {"speed_mps": 1e300}),
+        *({"text": "\u00e9"}, {"lon": 39.5}, {"lat": None}, {"identity": True}, {"killed": " 3 "}, {"until": "then"}),
+    ]
+    posts = [
+        (source, line(number, **more))
+        for number, more in enumerate(odd)
+        for source in ("field", "cameras", "near", "viirs")
+    ]
+
+    async def together(gate: Gate) -> list[Receipt]:
+        await gate.submit("field", line(1000), name="warm", form="jsonl")
+        calls.clear()
+        return await asyncio.gather(*(gate.submit(source, body, name="x", form="jsonl") for source, body in posts))
+
+    async def alone(gate: Gate) -> list[Receipt]:
+        await gate.submit("field", line(1000), name="warm", form="jsonl")
+        return [await gate.submit(source, body, name="x", form="jsonl") for source, body in posts]
+
+    mission = a_mission(near)
+    receipts = with_gate(tmp_path / "together", together, mission=mission)
+    assert sorted(calls) == [len(odd), 3 * len(odd)]
+    assert receipts == with_gate(tmp_path / "alone", alone, mission=mission)
+    for kind in ("observation", "rejection"):
+        one, other = (
+            sorted(journal(tmp_path / folder).table(kind).to_pylist(), key=lambda row: row["leaf"])
+            for folder in ("together", "alone")
+        )
+        assert len(one) > 5
+        assert one == other
 
 
 def test_the_same_post_at_the_same_time_is_once_accepted(tmp_path: Path) -> None:
@@ -314,14 +356,12 @@ def test_a_payload_on_which_its_feed_fails_harms_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Even where the feed has an error of its own: that one is refused and logged, the rest of the group is taken."""
-    from truceline.serve import taking
-
     real = taking.posted
 
-    def broken(source: Source, payloads: list[bytes], *rest: Any) -> Any:
-        if any(b"poison" in payload for payload in payloads):
+    def broken(payloads: list[taking.Payload]) -> Any:
+        if any(b"poison" in payload.body for payload in payloads):
             raise IndexError("an error in a feed")
-        return real(source, payloads, *rest)
+        return real(payloads)
 
     async def work(gate: Gate) -> list[Any]:
         await gate.submit("field", line(99), name="warm", form="jsonl")

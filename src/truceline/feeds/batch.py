@@ -70,6 +70,8 @@ class Records:
     columns: dict[str, pa.Array]
     #: Of records that end a damaged file: the byte where it broke, which keeps two such ends apart.
     break_at: int | None = None
+    #: Their hashes, where they are not all of one source; None: they are, and have none yet.
+    leaves: list[bytes] | None = None
 
     @property
     def rows(self) -> int:
@@ -88,7 +90,7 @@ class Faults:
         """Reject the records `where`: "<name> = <value> <reason>"."""
         for row in np.flatnonzero(where).tolist():
             if row not in self.why:
-                value = None if values is None else shown(values[row].as_py())
+                value = None if values is None else shown(values[row].cast(pa.string()).as_py())
                 self.why[row] = Fault(f"{name} = {value} {reason}" if value else f"{name} {reason}", name, value)
 
     def tell(self, row: int, reason: str, name: str, value: str) -> None:
@@ -135,7 +137,7 @@ class Intake:
         good = faults.good
         accepted = np.zeros(total, np.bool_)
         accepted[position[good]] = True
-        leaves = self._leaves(records.raws, position, good, day)
+        leaves = records.leaves or self._leaves(records.raws, position, good, day)
         occurrences = self._occurrences(values, untimed, position, good, records, leaves)
         why = {**records.broken, **{int(position[row]): fault for row, fault in faults.why.items()}}
         if records.break_at is not None:
@@ -224,10 +226,12 @@ class Intake:
     def _rejections(
         self, records: Records, leaves: list[bytes], numbers: npt.NDArray[np.int64], why: Mapping[int, Fault]
     ) -> pa.Table:
+        if not why:
+            return observation.REJECTION.empty_table()
         places = sorted(why)
         columns = {
             "source": self.source.id,
-            "record": numbers[places] if places else np.empty(0, np.int64),
+            "record": numbers[places],
             "field": [why[p].field for p in places],
             "value": [why[p].value for p in places],
             "reason": [why[p].reason for p in places],

@@ -9,10 +9,11 @@ release, file) is passed over where it is sent; any other column that it does no
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -25,11 +26,10 @@ from truceline.feeds import columns, options, values
 from truceline.feeds.batch import Batch, Fault, Faults, Intake, Records
 from truceline.feeds.clock import MINUTE_SIGMA_S
 from truceline.feeds.features import as_text, text_records
-from truceline.feeds.lines import NONE, faults_of, lines
-from truceline.feeds.records import CHUNK_BYTES, LONGEST_RECORD, MOST_RECORDS, delimited
+from truceline.feeds.lines import lines
+from truceline.feeds.records import CHUNK_BYTES, LONGEST_RECORD, delimited
 from truceline.feeds.stream import Stream
 from truceline.feeds.table import DEFAULT_PLACE_M, FIX_PLACE_M, FIX_TIME_S
-from truceline.kernels import split
 from truceline.mission import Source
 from truceline.observation import CORE, KINDS, LIKELIHOODS, TAXONOMY, TIME, nullable, term
 
@@ -43,7 +43,8 @@ _TIMES = ("at", "until")
 _COUNTS = ("count", "count_max", "killed", "injured")
 _NUMBERS = {**columns.NUMBERS, **{name: (-most, most) for name, most in columns.DEGREES.items()}}
 #: Numbers, and the object of `alternatives`: a JSON line has them without quotes.
-IN_JSON_AS_THEY_ARE = frozenset((*_COUNTS, *_NUMBERS, "alternatives"))
+_NUMERIC = frozenset((*_COUNTS, *_NUMBERS))
+IN_JSON_AS_THEY_ARE = _NUMERIC | {"alternatives"}
 _WORDS = tuple(n for n in NAMES if n not in (*_TIMES, *_COUNTS, *_NUMBERS, "kind", "what", "alternatives"))
 _YEARS = (datetime(1900, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,14 +54,6 @@ _NONE = np.iinfo(np.int64).min
 FORMS = ("jsonl", "csv", "arrow")
 _decode = msgspec.json.Decoder().decode
 _likelihoods = msgspec.json.Decoder(dict[str, float]).decode
-
-
-class Posted(NamedTuple):
-    """What became of some payloads: the rows, and of each the payload it came in."""
-
-    batch: Batch
-    of_observation: npt.NDArray[np.int64]
-    of_rejection: npt.NDArray[np.int64]
 
 
 class Observations:
@@ -99,53 +92,7 @@ def read_as(
 
         found = records(path, name, chunk_bytes)
     for one in found:
-        yield intake.batch(one, partial(_columns, one.columns, source))
-
-
-def posted(
-    source: Source, payloads: Sequence[bytes], names: Sequence[str], received_at: Sequence[datetime]
-) -> Iterator[Posted]:
-    """The JSON lines of many small payloads, read together; each has its own name, time of receipt and numbers.
-
-    What is given for one payload does not depend on the others.
-    """
-    intake = Intake(source, "", received_at[0], source.licence)
-    bodies = [payload.removeprefix(b"\xef\xbb\xbf") for payload in payloads]
-    begins = np.cumsum([0, *(len(body) + 1 for body in bodies)])[:-1]
-    joined = b"\n".join(bodies)
-    data = np.frombuffer(joined, np.uint8)
-    micros = np.array([(at - _EPOCH) // timedelta(microseconds=1) for at in received_at], np.int64)
-    before = np.zeros(len(payloads), np.int64)  # records of each payload in earlier batches
-    at = 0
-    while at < len(data):
-        starts, ends, _, wrong, at, _ = split.split_records(
-            data, at, True, NONE, NONE, 0, LONGEST_RECORD, 0, MOST_RECORDS
-        )
-        if not len(starts):
-            break
-        raws = [joined[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
-        records = json_records(1, raws, faults_of(data, starts, ends, wrong, LONGEST_RECORD))
-        observations, rejections = intake.batch(records, partial(_columns, records.columns, source))
-        owner = np.searchsorted(begins, starts, side="right") - 1
-        first = np.searchsorted(owner, np.arange(len(payloads)))
-        tables, owners = [], []
-        for rows in (observations, rejections):
-            place = rows["record"].to_numpy() - 1
-            mine = owner[place]
-            numbers = place - first[mine] + before[mine] + 1
-            own = {
-                "record": numbers,
-                "file": pa.array(names, pa.string()).take(pa.array(mine)),
-                "received_at": micros[mine],
-            }
-            for name, column in own.items():
-                field = rows.schema.field(name)
-                array = column if isinstance(column, pa.Array) else pa.array(column)
-                rows = rows.set_column(rows.schema.get_field_index(name), field, array.cast(field.type))
-            tables.append(rows)
-            owners.append(mine)
-        yield Posted(Batch(*tables), *owners)
-        before += np.bincount(owner, minlength=len(payloads))
+        yield intake.batch(one, partial(read_columns, one.columns, source))
 
 
 def _form(path: str, name: str) -> str:
@@ -196,7 +143,8 @@ def _json_lines(path: str, name: str, chunk_bytes: int) -> Iterator[Records]:
 
 
 def json_records(first: int, raws: list[bytes], faults: Mapping[int, Fault]) -> Records:
-    """Lines as records with the text of their columns; what is no object, or has other members, is broken."""
+    """Lines as records with the text of their columns, numbers as such where all are; what is no object, or has other
+    members, is broken."""
     rows = [faults.get(place) or _object(raw) for place, raw in enumerate(raws)]
     broken = {place: row for place, row in enumerate(rows) if isinstance(row, Fault)}
     good = [row for row in rows if isinstance(row, dict)]
@@ -208,13 +156,11 @@ def json_records(first: int, raws: list[bytes], faults: Mapping[int, Fault]) -> 
             continue
         found = [row.get(name) for row in good]
         types = set(map(type, found))
-        if types <= {float, int, type(None)}:
-            try:
-                texts[name] = pa.array(found, pa.float64()).cast(pa.string())
+        if name in _NUMERIC and types <= {float, int, type(None)}:
+            with suppress(pa.ArrowException, OverflowError):  # a whole number beyond what a float holds
+                texts[name] = pa.array(found, pa.float64())
                 continue
-            except (pa.ArrowException, OverflowError):
-                pass  # a whole number beyond what a float holds
-        elif not types <= {str, type(None)}:
+        if not types <= {str, type(None)}:
             found = [as_text(one) for one in found]
         joined = "".join(text for text in found if text)
         if "\0" in joined or not (joined.isascii() or _storable(joined)):
@@ -252,10 +198,14 @@ def _storable(text: str) -> bool:
     return True
 
 
-def _columns(text: Mapping[str, pa.Array], source: Source, faults: Faults) -> dict[str, Any]:
+def read_columns(text: Mapping[str, pa.Array], source: Source, faults: Faults) -> dict[str, Any]:
     """The observation's columns from their texts."""
     # What nobody says costs nothing: for a small group thirty empty columns would be most of the work.
-    given = {name: values.words(column) for name, column in text.items() if column.null_count < faults.rows}
+    given = {
+        name: values.words(column) if pa.types.is_string(column.type) else column
+        for name, column in text.items()
+        if column.null_count < faults.rows
+    }
     nothing = pa.nulls(faults.rows, pa.string())
     kind, what, at = (given.get(name, nothing) for name in REQUIRED)
     if kind.null_count:

@@ -35,7 +35,7 @@ def numbers(
     required: bool = False,
     decimal: str = ".",
 ) -> Array:
-    """Decimal numbers, float64; NaN where missing. Those outside `low`..`high` are faults."""
+    """Decimal numbers, float64; NaN where missing. Those outside `low`..`high` are faults. `text` may be numbers."""
     if decimal != ".":
         text = pc.replace_substring(text, decimal, ".")
     values = _floats(text)
@@ -58,6 +58,8 @@ def numbers(
 
 def _floats(text: pa.Array) -> Array:
     """The column cast as a whole where every text is a plain number, else value by value; NaN for no number."""
+    if pa.types.is_floating(text.type):
+        return np.array(text.to_numpy(zero_copy_only=False), np.float64)
     for blank in (False, True):
         said = pc.if_else(pa.array(absent(text)), None, text) if blank else text
         try:
@@ -84,6 +86,8 @@ def whole(text: pa.Array, name: str, faults: Faults, *, zero_is_missing: bool = 
 
 def absent(text: pa.Array) -> npt.NDArray[np.bool_]:
     """Where nothing is said."""
+    if pa.types.is_floating(text.type):
+        return np.asarray(text.is_null().to_numpy(zero_copy_only=False))
     said = pc.match_substring_regex(pc.utf8_trim_whitespace(text), _MISSING)
     return np.asarray(said.fill_null(True).to_numpy(zero_copy_only=False))
 

@@ -53,6 +53,8 @@ _OVERHEAD = 2048
 #: A source may run so far ahead of its `rows_per_s`: what gathered in a break of its connection comes at once.
 _BURST_S = 1.0
 
+_LIVE = Live()
+
 _T = TypeVar("_T")
 Committed = Callable[[pa.Table], Awaitable[None]]
 
@@ -305,10 +307,7 @@ class Gate:
         records: Sequence[tuple[str, pa.Table, asyncio.Future[None]]],
     ) -> None:
         """Read a group, put it on disk, and tell everyone."""
-        by_source: dict[str, list[_Waiting]] = {}
-        for one in group:
-            by_source.setdefault(one.payload.source.id, []).append(one)
-        payloads = [[one.payload for one in ones] for ones in by_source.values()]
+        payloads = [one.payload for one in group]
         read = [taken for _, large in ready for taken in large]
         done = await _outcome(self._disk.work(payloads, read, [(kind, rows) for kind, rows, _ in records]))
         everyone = [*group, *itertools.chain.from_iterable(ones for ones, _ in ready)]
@@ -321,20 +320,17 @@ class Gate:
             return
         self.problem = None
         now_s = asyncio.get_running_loop().time()
-        for taken, new in done:
-            if new.any() and self._committed is not None:
-                self._given.append(taken.observations if new.all() else taken.observations.filter(pa.array(new)))
-                self._given_rows += int(new.sum())
+        if self._committed is not None:
+            self._given.extend(done.new)
+            self._given_rows += sum(rows.num_rows for rows in done.new)
         self._give.set()
         for one in everyone:
             self._answer(one, now_s)
         _settle((future for *_, future in records), None)
-        for taken, new in done:  # before whoever was answered can look
-            source = taken.payloads[0].source
-            queue = self._queues[source.id]
-            rows_per_s = source.live.rows_per_s if source.live is not None else Live().rows_per_s
-            queue.free_at_s = max(queue.free_at_s, now_s) + (len(new) + taken.rejections.num_rows) / rows_per_s
-            self._meters[source.id].add(taken, new, now_s)
+        for heard in done.heard:  # before whoever was answered can look
+            queue = self._queues[heard.source]
+            queue.free_at_s = max(queue.free_at_s, now_s) + heard.rows / (queue.source.live or _LIVE).rows_per_s
+            self._meters[heard.source].add(heard, now_s)
 
     def _answer(self, one: _Waiting, now_s: float) -> None:
         self._let_go(one)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +15,23 @@ import pyarrow as pa
 
 from truceline.errors import StoreError
 from truceline.intake import JOURNAL
-from truceline.serve.meters import Meter, remember
+from truceline.serve.meters import Heard, Meter, heard, remember
 from truceline.serve.taking import Payload, Taken, count, take
 from truceline.store import Journal
+from truceline.store.committing import together
 
 T = TypeVar("T")
 
-#: Rows of one source that are on disk, and which of its observations were new.
-Done = tuple[Taken, npt.NDArray[np.bool_]]
+#: Rows that are on disk, and which of the observations were new.
+_Admitted = tuple[Taken, npt.NDArray[np.bool_]]
+
+
+class Done(NamedTuple):
+    """A group that is on disk."""
+
+    new: list[pa.Table]  # observations that were no duplicates; few tables, mostly one
+    heard: list[Heard]
+
 
 #: As much can be written, and the disk is taken to have room again.
 _PROBE_BYTES = 1 << 20
@@ -97,20 +106,21 @@ class Disk:
         return await self._there(probe)
 
     async def work(
-        self, sources: Sequence[Sequence[Payload]], read: Sequence[Taken], records: Sequence[tuple[str, pa.Table]]
-    ) -> list[Done]:
-        """Payloads, source by source, what was read already, and rows of other kinds: on disk with one sync.
+        self, payloads: Sequence[Payload], read: Sequence[Taken], records: Sequence[tuple[str, pa.Table]]
+    ) -> Done:
+        """Payloads, what was read already, and rows of other kinds: on disk with one sync.
 
         Each payload says what became of it. Raises StoreError: then nothing was taken.
         """
 
-        def work() -> list[Done]:
-            taken = [*(one for payloads in sources for one in take(payloads)), *read]
-            done = self._admitted(taken, records)
-            for one, new in done:
+        def work() -> Done:
+            admitted = self._admitted([*take(payloads), *read], records)
+            for one, new in admitted:
                 count(one, new)
             self._roll_when_long()
-            return done
+            fresh = [_new(one.observations, new) for one, new in admitted if new.any()]
+            tables = [rows for _, rows in together("observation", fresh)] if len(fresh) > 1 else fresh
+            return Done(tables, [of for one, new in admitted for of in heard(one, new)])
 
         return await self._there(work)
 
@@ -120,7 +130,7 @@ class Disk:
             with suppress(StoreError):  # acknowledged they are; the next group is refused if it cannot be written
                 self._journal.roll()
 
-    def _admitted(self, taken: Sequence[Taken], records: Sequence[tuple[str, pa.Table]]) -> list[Done]:
+    def _admitted(self, taken: Sequence[Taken], records: Sequence[tuple[str, pa.Table]]) -> list[_Admitted]:
         assert self._journal is not None
         batches = [(one.observations, one.rejections) for one in taken]
         try:
@@ -128,7 +138,7 @@ class Disk:
         except StoreError as error:
             if isinstance(error.__cause__, OSError) or len(taken) < 2:
                 raise
-        done = []  # rows of one source that fit no journal must not keep out the others
+        done: list[_Admitted] = []  # rows of one source that fit no journal must not keep out the others
         for one in taken:
             try:
                 done += self._admitted([one], [])
@@ -139,3 +149,7 @@ class Disk:
             raise taken[0].payloads[0].problem or StoreError("nothing could be journalled")
         self._journal.admit([], records)
         return done
+
+
+def _new(rows: pa.Table, new: npt.NDArray[np.bool_]) -> pa.Table:
+    return rows if new.all() else rows.filter(pa.array(new))

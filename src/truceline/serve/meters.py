@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from truceline.mission import Source
-from truceline.serve.taking import Taken, times
+from truceline.serve.taking import Payload, Taken, times
 from truceline.store import Journal
 
 #: A record whose time lies this far ahead of its receipt was stamped by a clock that is wrong: receivers and phones
@@ -22,6 +23,62 @@ LATE_S = 12 * 3600.0
 #: Upper bounds of the times to acknowledgement, seconds; the budget of half load is 0.5.
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _REASONS = 5
+
+
+class Heard(NamedTuple):
+    """What came of one source in a group, and is on disk."""
+
+    source: str
+    accepted: int
+    duplicates: int
+    rejected: int
+    received_at: datetime
+    reasons: list[str]
+    lag_s: float | None  # the middle one, of what has a time
+    ahead: int
+    late: int
+    newest_at: datetime | None  # of what is not ahead
+
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return self.accepted + self.duplicates + self.rejected
+
+
+def heard(taken: Taken, new: npt.NDArray[np.bool_]) -> list[Heard]:
+    """By source what came; `new` tells which observations were no duplicates."""
+    by_source: dict[str, list[Payload]] = {}
+    for payload in taken.payloads:
+        by_source.setdefault(payload.source.id, []).append(payload)
+    place = {id: number for number, id in enumerate(by_source)}
+    of = np.array([place[payload.source.id] for payload in taken.payloads], np.int64)
+    of_row, many = of[taken.of_observation], len(place)
+    rows, accepted = np.bincount(of_row, minlength=many), np.bincount(of_row[new], minlength=many)
+    rejected = np.bincount(of[taken.of_rejection], minlength=many)
+    at, received = times(taken.observations)
+    lag = received - at
+    out = []
+    for (id, payloads), number in zip(by_source.items(), place.values(), strict=True):
+        mine = np.flatnonzero((of_row == number) & np.isfinite(lag))
+        mine = mine[np.argsort(lag[mine])]
+        lags = lag[mine]
+        ahead = int(np.searchsorted(lags, -AHEAD_S))
+        believed = at[mine[ahead:]]
+        out.append(
+            Heard(
+                id,
+                int(accepted[number]),
+                int(rows[number] - accepted[number]),
+                int(rejected[number]),
+                max(payload.received_at for payload in payloads),
+                [reason for payload in payloads for reason in payload.reasons[:_REASONS]],
+                float(lags[(len(lags) - 1) // 2] + lags[len(lags) // 2]) / 2 if len(lags) else None,
+                ahead,
+                len(lags) - int(np.searchsorted(lags, LATE_S, side="right")),
+                datetime.fromtimestamp(float(believed.max()), UTC) if len(believed) else None,
+            )
+        )
+    return out
 
 
 class Acknowledged(NamedTuple):
@@ -76,26 +133,19 @@ class Meter:
         if at is not None and at <= now + timedelta(seconds=AHEAD_S):
             self.last_at = at
 
-    def add(self, taken: Taken, new: Any, now_s: float) -> None:
+    def add(self, heard: Heard, now_s: float) -> None:
         """Count what has been journalled."""
-        self.accepted += (accepted := int(new.sum()))
-        self.duplicates += len(new) - accepted
-        self.rejected += taken.rejections.num_rows
-        last = max(payload.received_at for payload in taken.payloads)
-        self.last_received_at = last if self.last_received_at is None else max(last, self.last_received_at)
+        self.accepted += heard.accepted
+        self.duplicates += heard.duplicates
+        self.rejected += heard.rejected
+        self.last_received_at = _later(self.last_received_at, heard.received_at)
         self._heard_s = now_s
-        for payload in taken.payloads:
-            self._reasons.extend(payload.reasons[:_REASONS])
-        at, received = times(taken.observations)
-        lag = (received - at)[np.isfinite(at)]
-        if len(lag):
-            self.lag_s = float(np.median(lag))
-            self.ahead += int((lag < -AHEAD_S).sum())
-            self.late += int((lag > LATE_S).sum())
-            believed = at[np.isfinite(at)][lag >= -AHEAD_S]
-            if len(believed):
-                newest = datetime.fromtimestamp(float(believed.max()), UTC)
-                self.last_at = newest if self.last_at is None else max(newest, self.last_at)
+        self._reasons.extend(heard.reasons)
+        if heard.lag_s is not None:
+            self.lag_s = heard.lag_s
+        self.ahead += heard.ahead
+        self.late += heard.late
+        self.last_at = _later(self.last_at, heard.newest_at)
 
     def silent_since(self, now_s: float) -> datetime | None:
         """When it was heard last, where that is longer ago than the mission file lets it be silent."""
@@ -145,6 +195,10 @@ def remember(meters: dict[str, Meter], journal: Path, now: datetime) -> None:
                 if row["source"] in meters:
                     mine = meters[row["source"]]
                     mine.remember(kind, row["source_count"], row["received_at_max"], row["at_max"], now)
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(one, other) if one is not None and other is not None else one or other
 
 
 def _iso(at: datetime | None) -> str | None:

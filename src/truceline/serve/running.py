@@ -32,11 +32,6 @@ from truceline.serve.service import Service
 from truceline.serve.tak import TakServer
 from truceline.store import Journal
 
-try:
-    import uvloop
-except ImportError:  # there is none for Windows
-    uvloop = None
-
 log = logging.getLogger(__name__)
 
 #: In the mission's folder: where the numbers of messages go on.
@@ -64,8 +59,16 @@ class Listening(NamedTuple):
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run what serves to its end, on uvloop where there is one: half the price of a request is the loop's."""
-    with asyncio.Runner(loop_factory=None if uvloop is None else uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=_loop) as runner:
         runner.run(main)
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 @contextlib.asynccontextmanager

@@ -75,7 +75,7 @@ def _plain(scope: Scope) -> str | None:
 
 async def _whole(receive: Receive) -> bytes:
     """The body: most come in one piece."""
-    body = b""
+    body: bytes = b""
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":

@@ -1,4 +1,4 @@
-"""Payloads to rows: what one source has sent lately, read together where that can be."""
+"""Payloads to rows: what sources have sent lately, read together where that can be."""
 
 import logging
 import tempfile
@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from truceline import feeds, observation
 from truceline.errors import SourceError, StoreError, TrucelineError
-from truceline.feeds.observations import FORMS, Posted, posted, read_as
+from truceline.feeds.observations import FORMS, read_as
+from truceline.feeds.posted import Posted, posted
 from truceline.mission import Source
 
 log = logging.getLogger("truceline.serve")
@@ -42,7 +43,7 @@ class Payload:
 
 
 class Taken(NamedTuple):
-    """Rows of one source, and the place of each row's payload in `payloads`."""
+    """Rows, and the place of each row's payload in `payloads`."""
 
     payloads: list[Payload]
     observations: pa.Table
@@ -60,22 +61,28 @@ def is_lines(payload: Payload) -> bool:
 
 
 def take(payloads: Sequence[Payload]) -> list[Taken]:
-    """The rows of payloads of one source. One that cannot be read as a whole gets its `problem` and gives none."""
-    lines = [payload for payload in payloads if is_lines(payload)]
-    others = [payload for payload in payloads if not is_lines(payload)]
-    parts: list[tuple[list[Payload], Posted]] = []
-    for together in (*([lines] if lines else []), *([one] for one in others)):
-        parts += _parts(together)
-    return _joined(parts)
+    """The rows of payloads. One that cannot be read as a whole gets its `problem` and gives none.
+
+    JSON lines of all sources are read together where the mission file says the same of them; what a feed has a format
+    of its own for is read payload by payload. Rows of feeds stay apart by their source: one of them that fits no
+    journal takes no other with it.
+    """
+    lines: dict[str, list[Payload]] = {}
+    others: dict[str, list[list[Payload]]] = {}
+    for payload in payloads:
+        if is_lines(payload):
+            lines.setdefault(repr(payload.source.options.get("bounds")), []).append(payload)
+        else:
+            others.setdefault(payload.source.id, []).append([payload])
+    joined = [list(lines.values()), *others.values()]
+    return [taken for some in joined for taken in _joined([part for one in some for part in _parts(one)])]
 
 
 def _parts(payloads: list[Payload]) -> list[tuple[list[Payload], Posted]]:
     """The rows of some payloads that are read at once; where that fails, of each alone."""
     try:
         if is_lines(payloads[0]):
-            bodies, names = [one.body for one in payloads], [one.name for one in payloads]
-            received = [one.received_at for one in payloads]
-            return [(payloads, part) for part in posted(payloads[0].source, bodies, names, received)]
+            return [(payloads, part) for part in posted(payloads)]
         batches = _read(payloads[0])
         return [(payloads, Posted(b, *(np.zeros(rows.num_rows, np.int64) for rows in b))) for b in batches]
     except TrucelineError as error:
@@ -117,7 +124,7 @@ def _ending(body: bytes) -> str:
 
 
 def _joined(parts: Sequence[tuple[list[Payload], Posted]]) -> list[Taken]:
-    """Rows of one source as few tables: where their columns fit together, one."""
+    """Rows as few tables: where their columns are the same, one."""
     payloads = list(dict.fromkeys(payload for mine, _ in parts for payload in mine))
     place = {id(payload): number for number, payload in enumerate(payloads)}
     groups: dict[tuple[str, ...], list[Taken]] = {}
