@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from a_movement import FRAME, HOURS, START, crowded, eastward, silent, tables
 from truceline.fuse import movement, movement_pieces
 from truceline.fuse.movement import as_events, movements, tied
-from truceline.fuse.movement_pieces import Spill, Words
+from truceline.fuse.movement_pieces import Spill
 from truceline.observation import id_order
 from truceline.pieces import Pieces
 
@@ -126,13 +126,6 @@ def test_two_that_meet_over_the_edge_of_a_range_meet_once(tmp_path, monkeypatch)
     told = movements(tracks, in_pieces(points, []), in_pieces(seen, [7]), FRAME, {}, into=tmp_path).to_pylist()
     (row,) = (r for r in told if r["what"] == "movement.rendezvous")
     assert (row["at_from"], row["at_until"]) == (START, START + timedelta(seconds=6_900))
-
-
-def test_words_have_the_same_code_in_every_piece():
-    words = Words()
-    assert words.coded(pa.array(["b", None, "a", "b"])).tolist() == [0, -1, 1, 0]
-    assert words.coded(pa.chunked_array([["c"], ["a"]]).dictionary_encode()).tolist() == [2, 1]
-    assert words.rank().tolist() == [1, 0, 2]
 
 
 @pytest.mark.parametrize("folder", [True, False])

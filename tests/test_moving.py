@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 import pytest
 
 from truceline import desk, explain, moving, picture, pipeline
+from truceline.fuse import movement_pieces
+from truceline.pieces import Pieces
 from truceline.store import Book, Journal
 
 NOW = datetime(2031, 4, 1, tzinfo=UTC)
@@ -187,6 +189,31 @@ def test_neither_order_nor_batches_of_fixes_matter(folder):
     assert drawn[0] == drawn[1]
     digested = {name: desk.table(folder, name) for name in pipeline.DIGESTED}
     assert picture.digest(digested) == Book(folder / "book.sqlite").latest().digest
+
+
+def test_observations_in_pieces_come_to_the_same_tables(folder, tmp_path, monkeypatch):
+    """Pieces of any length, in any order, with files for scratch: row for row what a table in memory comes to."""
+    ground = pipeline.ground(folder)
+    with Journal(folder / "journal") as journal:
+        whole = journal.table("observation")
+    whole = whole.take(pa.array(np.random.default_rng(3).permutation(whole.num_rows)))
+    pieces = [whole.slice(at, 37) for at in range(0, whole.num_rows, 37)]
+    read = []
+
+    def again():
+        read.append(len(pieces))
+        return iter(pieces)
+
+    in_pieces = Pieces(whole.schema, whole.num_rows, again)
+    monkeypatch.setattr(movement_pieces, "_PART_ROWS", 50)
+    of = (ground.agreement, ground.frame, ground.line, ground.gazetteer, ground.zones)
+    one, other = moving.moving(whole, *of), moving.moving(in_pieces, *of, into=tmp_path)
+    assert len(read) <= 2
+    assert isinstance(other.points, Pieces)
+    assert isinstance(other.associations, Pieces)
+    for name, table in one._asdict().items():
+        found = getattr(other, name)
+        assert (found.table() if isinstance(found, Pieces) else found).equals(table), name
 
 
 def test_without_fixes_there_are_no_tracks(folder):

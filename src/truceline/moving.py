@@ -5,7 +5,9 @@ speak of (an aircraft in a zone, a vessel where none may be) becomes an event of
 judge it like anything else.
 """
 
+from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,8 +24,9 @@ from truceline.fuse.movement import as_events, movements, tied
 from truceline.fuse.movement_positions import dry_land
 from truceline.fuse.movement_rows import rows_of
 from truceline.fuse.tables import against, assembled
-from truceline.fuse.tracking import track
+from truceline.fuse.tracking import Parts, Tracked, track, track_in_parts
 from truceline.observation import TIME, one_array, to_numpy
+from truceline.pieces import Rows, chained, pieces_of
 from truceline.rules import REGISTRY, Zones
 from truceline.rules.subjects import matching
 from truceline.rules.zones_at import day_of, days
@@ -42,75 +45,100 @@ class Moving(NamedTuple):
     """Tables of what moves; `events` and `incidents` are those that clauses may speak of."""
 
     tracks: pa.Table
-    points: pa.Table
+    points: Rows
     movements: pa.Table
-    associations: pa.Table
+    associations: Rows
     events: pa.Table
     incidents: pa.Table
 
 
 def moving(
-    observations: pa.Table,
+    observations: Rows,
     agreement: Agreement,
     frame: Frame,
     line: "Line | None",
     gazetteer: "Gazetteer | None",
     zones: Zones,
+    into: Path | None = None,
 ) -> Moving:
     """What the fixes among the observations come to; empty tables where there is none.
 
     Parameters
     ----------
     observations
-        Rows of `observation.CORE`, in any order; only those of kind `fix` count.
+        Rows of `observation.CORE`, in any order; only those of kind `fix` count, and what those of kind `status` say
+        of identities. Pieces are read twice.
     zones
         The agreement's, each drawn along the line that was in force when an object was there.
+    into
+        A folder for files, for observations in pieces: points and associations of what is given back are read from
+        there. The caller removes it.
     """
-    fixes = observations.filter(pc.equal(observations["kind"], "fix"))
-    if not fixes.num_rows:
+    classes, fixes = _classes(observations)
+    if not fixes:
         return Moving(
             *(schema.empty_table() for schema in (picture.TRACKS, picture.TRACK_POINTS, picture.MOVEMENTS)),
             *(schema.empty_table() for schema in (picture.ASSOCIATIONS, picture.EVENTS, picture.INCIDENTS)),
         )
-    tracked = track(_classed(fixes, observations), frame)
+    classed = (_classed(piece, classes) for piece in pieces_of(observations))
+    tracked: Tracked | Parts
+    if into is None:
+        sent: Rows = pa.concat_tables(classed)
+        tracked = track(sent, frame)
+    else:
+        tracked = track_in_parts(classed, frame, into)
+        sent = tracked.fixes
     areas, names = _areas(agreement, frame, zones, tracked.points)
     uses = {zone.id: zone.use for zone in agreement.zone if zone.use}
     kinds = {key: use for key in areas if (use := uses.get(key.partition(_AT)[0]))}
     at_sea = pc.any(pc.starts_with(tracked.tracks["what"], "vessel")).as_py()
     land = dry_land(frame) if at_sea else None  # half a second
-    told = movements(tracked.tracks, tracked.points, fixes, frame, areas, land=land, names=names, kinds=kinds)
+    told = movements(tracked.tracks, tracked.points, sent, frame, areas, land=land, names=names, kinds=kinds, into=into)
     told = _in_force(told, zones)
     events = as_events(_spoken_of(told, tracked.tracks, agreement), tracked.tracks)
     ties = tied(events, told, tracked.points)
     events = _against_the_line(events, frame, line)
+    both = tracked.associations, ties
     return Moving(
         tracked.tracks,
         tracked.points,
         told,
-        pa.concat_tables([tracked.associations, ties]),
+        pa.concat_tables(both) if into is None else chained(both, picture.ASSOCIATIONS),
         events,
         _incidents(events, gazetteer),
     )
 
 
-def _classed(fixes: pa.Table, observations: pa.Table) -> pa.Table:
-    """Fixes whose kind is as special as what their identity says of itself in messages without a position.
+def _classes(observations: Rows) -> tuple[dict[str, str], int]:
+    """What identities say of themselves in messages without a position, and how many fixes there are.
 
     A ship's or an aircraft's class is in other messages than its positions. Of several classes the one stated most
-    often counts; one that contradicts the fix ("vessel" and then "aircraft.rotary") does not.
+    often counts.
     """
-    told = observations.filter(
-        pc.and_(pc.equal(observations["kind"], "status"), pc.is_valid(observations["identity"]))
-    ).select(["identity", "what"])
-    if not told.num_rows:
-        return fixes
-    counted = told.group_by(["identity", "what"]).aggregate([([], "count_all")])
-    order = [("identity", "ascending"), ("count_all", "descending"), ("what", "ascending")]
+    fixes, counts = 0, []
+    for piece in pieces_of(observations):
+        fixes += pc.sum(pc.equal(piece["kind"], "fix")).as_py() or 0
+        status = pc.and_(pc.equal(piece["kind"], "status"), pc.is_valid(piece["identity"]))
+        told = piece.select(["identity", "what"]).filter(status)
+        counts.append(told.group_by(["identity", "what"]).aggregate([([], "count_all")]))
+    order = [("identity", "ascending"), ("count", "descending"), ("what", "ascending")]
     best: dict[str, str] = {}
-    for row in counted.filter(pc.match_substring(counted["what"], ".")).sort_by(order).to_pylist():
-        best.setdefault(row["identity"], row["what"])
-    place = pc.index_in(fixes["identity"], value_set=pa.array([*best], pa.string()))
-    special = pa.array([*best.values()], pa.string()).take(place)
+    if counts:
+        counted = pa.concat_tables(counts).group_by(["identity", "what"]).aggregate([("count_all", "sum")])
+        counted = counted.rename_columns(["identity", "what", "count"])
+        for row in counted.filter(pc.match_substring(counted["what"], ".")).sort_by(order).to_pylist():
+            best.setdefault(row["identity"], row["what"])
+    return best, fixes
+
+
+def _classed(observations: pa.Table, classes: Mapping[str, str]) -> pa.Table:
+    """The fixes, their kind as special as what their identity says of itself; one that contradicts the fix ("vessel"
+    and then "aircraft.rotary") does not count."""
+    fixes = observations.filter(pc.equal(observations["kind"], "fix"))
+    if not classes:
+        return fixes
+    place = pc.index_in(fixes["identity"], value_set=pa.array([*classes], pa.string()))
+    special = pa.array([*classes.values()], pa.string()).take(place)
     head = pc.list_element(pc.split_pattern(pc.coalesce(special, pa.scalar("")), ".", max_splits=1), 0)
     at = fixes.schema.get_field_index("what")
     refined = pc.if_else(pc.fill_null(pc.equal(head, fixes["what"]), False), special, fixes["what"])
@@ -118,14 +146,17 @@ def _classed(fixes: pa.Table, observations: pa.Table) -> pa.Table:
 
 
 def _areas(
-    agreement: Agreement, frame: Frame, zones: Zones, points: pa.Table
+    agreement: Agreement, frame: Frame, zones: Zones, points: Rows
 ) -> tuple[dict[str, BaseGeometry], dict[str, str]]:
     """The zones that clauses speak of or ships use, by id and, if they follow the line, its date; and their names."""
     speaking = [clause for clause in agreement.clause if clause.type in _OF_OBJECTS]
     wanted = {c.zone for c in speaking} | {r.zone for c in speaking for r in c.reading if r.zone is not None}
     wanted |= {zone.id for zone in agreement.zone if zone.use}
-    at_s = to_numpy(points["at"])
-    of_days = [day_of(int(day)) for day in np.unique(days(at_s[np.isfinite(at_s)]))]
+    found: set[int] = set()
+    for piece in pieces_of(points):
+        at_s = to_numpy(piece["at"])
+        found.update(np.unique(days(at_s[np.isfinite(at_s)])).tolist())
+    of_days = [day_of(day) for day in sorted(found)]
     dated = {one.day: one for day in of_days if (one := zones.line_at(day)) is not None}
     areas: dict[str, BaseGeometry] = {}
     for zone in sorted(wanted):

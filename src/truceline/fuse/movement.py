@@ -21,7 +21,7 @@ from truceline.fuse.columns import coded, single
 from truceline.fuse.movement_gaps import Silences
 from truceline.fuse.movement_heard import Listening
 from truceline.fuse.movement_meetings import Meetings
-from truceline.fuse.movement_pieces import Seen, Spill, parts_of
+from truceline.fuse.movement_pieces import Seen, Spill, parts_for
 from truceline.fuse.movement_positions import FalsePositions
 from truceline.fuse.movement_rows import Fixes, assembled, rows_of
 from truceline.fuse.movement_sent import Sent
@@ -47,7 +47,7 @@ IN_A_ZONE = ("movement.inside", "movement.cross")
 _BLOCK = 1 << 17
 #: Columns of observations that are read.
 _READ = (
-    *("observation_id", "kind", "what", "sensor", "identity", "at", "at_sigma_s"),
+    *("observation_id", "kind", "what", "sensor", "identity", "at", "until", "at_sigma_s"),
     *("lon", "lat", "major_m", "minor_m", "tilt_deg"),
 )
 
@@ -99,7 +99,7 @@ def movements(
     whole = Fixes.of(tracks, picture.TRACK_POINTS.empty_table(), frame)
     if not whole.number:
         return picture.MOVEMENTS.empty_table()
-    kinds, names, parts = kinds or {}, names or {}, max(parts_of(observations), parts_of(points))
+    kinds, names, parts = kinds or {}, names or {}, max(parts_for(observations), parts_for(points))
     ports = [zones[key] for key in sorted(zones) if kinds.get(key) in ("port", "anchorage")]
     harbours = ZoneIndex(ports) if ports else None
     lanes = {key: zones[key] for key in zones if kinds.get(key) == "lane"}

@@ -7,8 +7,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from truceline.fuse import movement_assumptions as assumed
-from truceline.fuse.movement_pieces import Seen, Spill, Words
+from truceline.fuse.movement_pieces import Seen, Spill
 from truceline.fuse.movement_rows import Fixes
+from truceline.fuse.stated import Words
 from truceline.kernels.idset import index_in
 from truceline.observation import ids
 
@@ -65,7 +66,8 @@ class Listening:
         """What was sent."""
         if not len(seen.at_s):
             return
-        sensor = self._words.coded(seen.rows["sensor"].cast(pa.string()).fill_null(""))
+        sensor = self._words.codes(seen.rows["sensor"]).astype(np.int64)
+        sensor[sensor < 0] = self._words.codes(pa.array([""]))[0]
         self.begins_s = min(self.begins_s, float(seen.at_s.min()))
         self.ends_s = max(self.ends_s, float(seen.at_s.max()))
         self._cells.append(_counted(sensor, *_cells(seen.east_m, seen.north_m, seen.at_s)))
@@ -84,7 +86,7 @@ class Listening:
         """After all: sensors of the observations asked for, and what tracks were heard by."""
         self._sensors.close()
         self._taken.close()
-        n = len(self._words.words)
+        n = len(self._words)
         of, part = np.full(len(asked), -1), self._part(asked)
         lasts_us, keys, counts = np.zeros(n + 1, np.int64), [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         for k in range(self._sensors.parts):
@@ -113,7 +115,7 @@ class Listening:
 
     def heard(self) -> Heard:
         """After all: what was sent, by place and time."""
-        n = len(self._words.words)
+        n = len(self._words)
         parts = self._cells or [tuple(np.empty(0, np.int32) for _ in range(5))]
         lows = [min((int(part[k].min()) for part in parts if len(part[k])), default=0) for k in (1, 2, 3)]
         highs = [max((int(part[k].max()) for part in parts if len(part[k])), default=0) for k in (1, 2, 3)]
@@ -142,8 +144,9 @@ class Listening:
             begin = np.searchsorted(whole, np.arange(n) * shape[2])
             end = np.searchsorted(whole, np.arange(1, n + 1) * shape[2]) - 1
             slots = np.where(end >= begin, whole[np.maximum(end, 0)] - whole[np.minimum(begin, len(whole) - 1)] + 1, 0)
+        sensors = self._words.column(np.arange(n, dtype=np.int32)).to_pylist()
         return Heard(
-            self._words.words.to_pylist(), keys, counts, place[start], np.diff(start, append=len(place)), whole,
+            sensors, keys, counts, place[start], np.diff(start, append=len(place)), whole,
             reports.astype(np.float64), np.maximum(slots, 1).astype(np.float64),
             (lows[0], lows[1], lows[2]), (shape[0], shape[1], shape[2]),
         )  # fmt: skip

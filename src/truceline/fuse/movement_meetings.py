@@ -32,7 +32,8 @@ class Runs(NamedTuple):
     error_m: Floats  # of their distance, at the first
 
 
-_NONE = Runs(*([np.empty(0, np.int64)] * 4), np.empty(0), np.empty(0))
+_WHOLE, _PART = np.empty(0, np.int64), np.empty(0)
+_NONE = Runs(_WHOLE, _WHOLE, _WHOLE, _WHOLE, _PART, _PART)
 
 
 class Meetings:

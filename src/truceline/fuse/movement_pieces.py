@@ -1,4 +1,4 @@
-"""What reading movements in pieces takes: fixes as they were sent, codes of words, rows laid aside."""
+"""What reading movements in pieces takes: fixes as they were sent, and rows laid aside."""
 
 from collections.abc import Iterator
 from math import ceil
@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from truceline.frame import Frame
-from truceline.observation import ids, one_array, to_numpy
+from truceline.fuse.detections import instants
+from truceline.observation import ids, to_numpy
 from truceline.pieces import Pieces, PieceWriter, Rows
 
 Floats = npt.NDArray[np.float64]
@@ -24,38 +25,13 @@ Records = TypeVar("Records", bound=NamedTuple)
 _PART_ROWS, _MOST_PARTS = 1 << 19, 128
 
 
-class Words:
-    """Codes of words in the order of their first appearance."""
-
-    def __init__(self) -> None:
-        self.words = pa.array([], pa.string())
-
-    def coded(self, column: pa.ChunkedArray | pa.Array) -> Ints:
-        """The code of each row, -1 where it is null."""
-        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        encoded = one_array(column.cast(kind)).dictionary_encode()
-        known = pc.index_in(encoded.dictionary, value_set=self.words)
-        new = encoded.dictionary.filter(known.is_null())
-        if len(new):
-            self.words = pa.concat_arrays([self.words, new.cast(pa.string())])
-            known = pc.index_in(encoded.dictionary, value_set=self.words)
-        codes = np.append(known.to_numpy(zero_copy_only=False).astype(np.int64), -1)
-        return np.asarray(codes[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)])
-
-    def rank(self) -> Ints:
-        """Where each word stands among all, in their order."""
-        order = pc.sort_indices(self.words).to_numpy()
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(len(order))
-        return rank
-
-
 class Seen(NamedTuple):
-    """Fixes with time and place, as they were sent."""
+    """Fixes with time and place, as they were sent; of an interval its middle, as the tracker takes it."""
 
     rows: pa.Table
     ids: Ids
     at_s: Floats
+    sigma_s: Floats  # 0 where none is stated
     lon: Floats
     lat: Floats
     east_m: Floats
@@ -64,14 +40,15 @@ class Seen(NamedTuple):
     @classmethod
     def of(cls, observations: pa.Table, frame: Frame) -> "Seen":
         """Of rows of `observation.CORE`: of kind fix alone."""
-        at, lon, lat = (to_numpy(observations[name]).astype(np.float64) for name in ("at", "lon", "lat"))
+        lon, lat = (to_numpy(observations[name]).astype(np.float64) for name in ("lon", "lat"))
+        at, sigma = instants(observations)
         fix = pc.equal(observations["kind"], "fix").combine_chunks().to_numpy(zero_copy_only=False)
         east, north = frame.to_local(lon, lat)
         good = np.flatnonzero(fix & np.isfinite(at + east + north))
         if len(good) < len(at):
             observations = observations.take(pa.array(good))
         named = ids(observations["observation_id"])
-        return cls(observations, named, at[good], lon[good], lat[good], east[good], north[good])
+        return cls(observations, named, at[good], sigma[good], lon[good], lat[good], east[good], north[good])
 
     def numbers(self, name: str) -> Floats:
         """A column of numbers; NaN for null."""
@@ -125,7 +102,7 @@ class Spill:
             self._writers[k].path.unlink()
 
 
-def parts_of(rows: Rows) -> int:
+def parts_for(rows: Rows) -> int:
     """How many parts so many rows are laid aside in."""
     return min(max(ceil(rows.num_rows / _PART_ROWS), 1), _MOST_PARTS)
 

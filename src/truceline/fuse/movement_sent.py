@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 
 from truceline.frame import Frame
 from truceline.fuse import movement_assumptions as assumed
-from truceline.fuse.movement_pieces import Columns, Seen, Spill, Words, each, joined, some, stacked, taken
+from truceline.fuse.movement_pieces import Columns, Seen, Spill, each, joined, some, stacked, taken
 from truceline.fuse.movement_rows import Fixes, covariance
+from truceline.fuse.stated import Words
 from truceline.kernels.idset import index_in
 from truceline.observation import ids, one_array
 
@@ -67,10 +68,10 @@ class Sent:
 
     def add(self, seen: Seen) -> None:
         """What was sent."""
-        who = self._who.coded(seen.rows["identity"])
-        what = self._what.coded(seen.rows["what"])
-        sigma = seen.numbers("at_sigma_s")
-        sigma = np.where(np.isnan(sigma), assumed.AT_SIGMA_S.value, sigma)
+        who = self._who.codes(seen.rows["identity"]).astype(np.int64)
+        what = self._what.codes(seen.rows["what"])
+        unknown = np.isnan(seen.numbers("at_sigma_s")) & (seen.sigma_s == 0)
+        sigma = np.where(unknown, assumed.AT_SIGMA_S.value, seen.sigma_s)
         rows = np.flatnonzero(who >= 0)
         columns = {
             "who": who[rows], "high": seen.ids[rows, 0], "low": seen.ids[rows, 1], "at_s": seen.at_s[rows],
@@ -88,9 +89,9 @@ class Sent:
     def close(self) -> None:
         """All was sent: what is odd of it is known."""
         self._spill.close()
-        self.names: list[str] = self._who.words.to_pylist()
-        rank = self._who.rank()
-        fastest = assumed.longest(assumed.FASTEST_MPS, [*self._what.words.to_pylist(), ""])
+        self.names: list[str] = _words(self._who)
+        rank = self._who.ranked()[0]
+        fastest = assumed.longest(assumed.FASTEST_MPS, [*_words(self._what), ""])
         runs, jumped = [_NO_RUNS], [np.empty(0, np.int64)]
         for rows in each(self._spill):
             found, slots = _runs(rows, self._frame, fastest)
@@ -206,6 +207,11 @@ def _crowds(rows: Columns) -> Columns:
     order = np.lexsort((rows["low"], rows["high"], rows["at_s"], rows["who"]))
     key = (rows["who"] * _SLOTS + slot[some])[order]
     return taken(rows, order[np.flatnonzero(np.diff(key, prepend=-1))])
+
+
+def _words(of: Words) -> list[str]:
+    """By their codes."""
+    return list(of.column(np.arange(len(of), dtype=np.int32)).to_pylist())
 
 
 def _slot(at_s: Floats) -> Ints:
