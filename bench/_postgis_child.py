@@ -1,9 +1,9 @@
-"""The baseline of bench/serving.py: each post inserts its rows into PostGIS and commits, behind the same uvicorn.
+"""The baseline of bench/serving.py: each post inserts its rows into PostGIS and commits, behind the same uvicorn and
+the same event loop.
 
 `python -m bench._postgis_child SOCKET_FOLDER` prints its port, then serves.
 """
 
-import asyncio
 import hashlib
 import json
 import socket
@@ -74,7 +74,7 @@ def main() -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     print(listening.getsockname()[1], flush=True)
     config = uvicorn.Config(application(sys.argv[1]), log_level="warning", **UVICORN)
-    asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
+    uvicorn.Server(config).run(sockets=[listening])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import re
 import struct
 import time
 from datetime import UTC, datetime
@@ -14,6 +15,9 @@ import numpy as np
 TRACKS = 50_000
 #: Of single posts one in so many is something seen, which is drawn; the others are positions.
 SEEN_IN = 10
+
+
+_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
 class Service(NamedTuple):
@@ -68,40 +72,92 @@ def posting(service: Service, what: str, connections: int, rows: int, per_s: flo
     return asyncio.run(_posting(service, what, connections, rows, per_s, seconds))
 
 
+class _Load:
+    """What all connections of a load share: what is posted, and how it was answered."""
+
+    def __init__(self, service: Service, what: str, rows: int, seconds: float) -> None:
+        self.service, self.what, self.rows = service, what, rows
+        self.took_s: list[float] = []
+        self.refused = 0
+        self.until_s = time.perf_counter() + seconds
+        self._numbers, self._began_s = itertools.count(), time.time()
+
+    def body(self) -> bytes:
+        """The next."""
+        number = next(self._numbers)
+        if self.what == "single" and number % SEEN_IN == 0:
+            return seen(number, self.service.now())
+        first = number * self.rows if self.what == "fixes" else TRACKS // 2 + number
+        return fixes(first, self.rows, self.service.now(), self._began_s)
+
+
+class _Device(asyncio.Protocol):
+    """One connection that is kept open: it posts, has the answer whole, and posts again, at once or when it is due.
+
+    Load and service share the cores: a protocol, because streams cost three times as much.
+    """
+
+    def __init__(self, load: _Load, source: str, pause_s: float, due_s: float) -> None:
+        self._load, self._pause_s, self._due_s = load, pause_s, due_s
+        self._head = (
+            f"POST /api/sources/{source}/records HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer "
+            f"{load.service.device}\r\nContent-Type: application/x-ndjson\r\nContent-Length: "
+        ).encode()
+        self._answer = b""
+        self._began_s = 0.0
+        self._loop = asyncio.get_running_loop()
+        self.done = self._loop.create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._wait()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.done.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        head, _, body = self._answer.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        if length is None or len(body) < int(length[1]):
+            return
+        if head[9:12] == b"200":
+            self._load.took_s.append(time.perf_counter() - self._began_s)
+        else:
+            self._load.refused += 1
+        self._answer = b""
+        self._wait()
+
+    def _wait(self) -> None:
+        now_s = time.perf_counter()
+        if max(now_s, self._due_s) >= self._load.until_s:
+            self._transport.close()
+        elif self._due_s > now_s:
+            self._loop.call_later(self._due_s - now_s, self._post)
+        else:
+            self._post()
+
+    def _post(self) -> None:
+        body = self._load.body()
+        # from when it was due: who comes late because the one before waited has waited, too
+        self._began_s = self._due_s if self._pause_s else time.perf_counter()
+        self._due_s += self._pause_s
+        self._transport.write(b"%s%d\r\n\r\n%s" % (self._head, len(body), body))
+
+
 async def _posting(
     service: Service, what: str, connections: int, rows: int, per_s: float | None, seconds: float
 ) -> tuple[list[float], int]:
-    numbers, took_s, refused = itertools.count(), [], 0
-    began_s = time.time()
-    until_s = time.perf_counter() + seconds
-
-    def body() -> bytes:
-        number = next(numbers)
-        if what == "single" and number % SEEN_IN == 0:
-            return seen(number, service.now())
-        first = number * rows if what == "fixes" else TRACKS // 2 + number
-        return fixes(first, rows, service.now(), began_s)
-
-    async def one(place: int) -> None:
-        nonlocal refused
-        reader, writer = await asyncio.open_connection("127.0.0.1", service.port, limit=1 << 20)
-        pause = 0.0 if per_s is None else connections / per_s
-        due = time.perf_counter() + pause * place / connections
-        while (began := time.perf_counter()) < until_s:
-            if pause and due > began:
-                await asyncio.sleep(due - began)
-            due += pause
-            content = body()
-            # how long it takes from when it was due: who comes late because the one before waited has waited, too
-            began = time.perf_counter()
-            if await post(reader, writer, service.device, f"post-{place % 4}", content) == 200:
-                took_s.append(time.perf_counter() - began)
-            else:
-                refused += 1
-        writer.close()
-
-    await asyncio.gather(*(one(place) for place in range(connections)))
-    return took_s, refused
+    load, loop = _Load(service, what, rows, seconds), asyncio.get_running_loop()
+    pause_s = 0.0 if per_s is None else connections / per_s
+    begin_s = time.perf_counter()
+    devices = []
+    for place in range(connections):
+        device = _Device(load, f"post-{place % 4}", pause_s, begin_s + pause_s * place / connections)
+        await loop.create_connection(lambda device=device: device, "127.0.0.1", service.port)
+        devices.append(device)
+    await asyncio.gather(*(device.done for device in devices))
+    return load.took_s, load.refused
 
 
 def hearing(service: Service, readers: int, seconds: float) -> tuple[int, int, int]:

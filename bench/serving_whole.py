@@ -4,6 +4,7 @@ The service has its picture, its tracks, accounts and tokens. What it is sent: n
 are positions of 50,000 tracks, one single post of ten is an explosion seen, which is drawn.
 """
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -88,15 +89,30 @@ def processor_s(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+#: The service's processes in the order in which they are started; multiprocessing keeps one of its own.
+_NAMES = ("its own", "multiprocessing's", "picture", "tracks")
+
+
 def together(service: load.Service, process: int, tasks: dict[str, tuple[Callable[..., Any], Any]]) -> dict[str, Any]:
-    """Run tasks beside each other, each in a process of its own; what came of them, and what the service used."""
+    """Run tasks beside each other, each in a process of its own; what came of them. Under "used", and printed: the
+    processor seconds of the service's processes and of the load by name."""
     with ProcessPoolExecutor(len(tasks), multiprocessing.get_context("spawn")) as pool:
-        used = {one: processor_s(one) for one in children(process)}
-        futures = {name: pool.submit(do, service, *given) for name, (do, given) in tasks.items()}
-        out = {name: future.result() for name, future in futures.items()}
-    took = [f"{processor_s(one) - was:.1f}" for one, was in used.items()]
-    print(f"    processor seconds of the service, by process: {' '.join(took)}")
-    return out
+        before = {one: processor_s(one) for one in children(process)}
+        futures = {name: pool.submit(_timed, do, service, *given) for name, (do, given) in tasks.items()}
+        timed = {name: future.result() for name, future in futures.items()}
+        names = itertools.chain(_NAMES, itertools.repeat("settling"))
+        used: dict[str, float] = {}
+        for name, one in zip(names, children(process), strict=False):
+            used[name] = used.get(name, 0.0) + processor_s(one) - before.get(one, 0.0)
+    used["load"] = sum(took_s for _, took_s in timed.values())
+    told = [f"{name} {took_s:.1f}" for name, took_s in used.items() if name != "multiprocessing's"]
+    print(f"    processor seconds: {', '.join(told)}", flush=True)
+    return {name: out for name, (out, _) in timed.items()} | {"used": used}
+
+
+def _timed(do: Callable[..., Any], *given: Any) -> tuple[Any, float]:
+    began = time.process_time()
+    return do(*given), time.process_time() - began
 
 
 def paced(took_s: list[float], refused: int, seconds: float, rows: int = 1) -> str:
@@ -109,8 +125,11 @@ def posts(met: Met, seconds: float) -> None:
     """Single posts, as fast as they are answered."""
     with served() as (service, process):
         _warm(service)
-        found = together(service, process, {"posts": (load.posting, ("single", 64, 1, None, seconds))})["posts"]
+        told = together(service, process, {"posts": (load.posting, ("single", 64, 1, None, seconds))})
+        found = told["posts"]
         met.figures["posts"] = len(found[0]) / seconds
+        met.figures["posts by processor"] = len(found[0]) / told["used"]["its own"]
+        print(f"    {met.figures['posts by processor']:,.0f} posts for a second of its own process")
         good = met.figures["posts"] >= SINGLE_PER_S
         met.add("single posts, 64 connections", paced(*found, seconds), f"{SINGLE_PER_S:,}/s", good)
 
