@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from truceline import observation
 from truceline.frame import Frame
-from truceline.fuse import in_order, tracking
+from truceline.fuse import in_order, stated, tracking
 from truceline.fuse.tracking import COLUMNS, track, track_in_parts
 
 FRAME = Frame(31.0, 46.0, 400_000)
@@ -120,3 +120,25 @@ def test_nothing_makes_nothing(tmp_path):
             0,
         ) * 4
         assert not parts.left_out
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), max_size=40))
+def test_order_by_is_the_order_of_tuples(rows):
+    """Of equals the first row first."""
+    keys = np.array(rows, np.uint64).reshape(-1, 3).T
+    assert in_order.order_by(*keys).tolist() == sorted(range(len(rows)), key=lambda k: rows[k])
+
+
+def test_statements_are_what_rows_say_however_many_words_there_are(monkeypatch):
+    """Nulls, unknown confidence and words that come up later keep their places; words are sorted when read."""
+    monkeypatch.setattr(stated, "_MOST", 100)
+    rows = [a_scene(seed, rows=50) for seed in (1, 2)]
+    statements = stated.Statements()
+    tags = [statements.tags(part) for part in rows]
+    for part, tag in zip(rows, tags, strict=True):
+        said = statements.said(tag)
+        assert np.array_equal(said.confidence, part["confidence"].to_numpy(), equal_nan=True)
+        for name in stated.COLUMNS:
+            codes, words = said.column(name)
+            assert words == sorted(words)
+            assert [words[code] if code >= 0 else None for code in codes] == part[name].to_pylist()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +27,8 @@ SCHEMA = pa.schema([CORE.field(name) for name in COLUMNS])
 WORDS = tuple(field.name for field in SCHEMA if pa.types.is_string(field.type))
 CODED = pa.schema([pa.field(f.name, pa.int32()) if f.name in WORDS else f for f in SCHEMA])
 
-#: Rows sorted at a time (110 MB), and of a piece of a file, of which one of each run is held when runs are merged.
-RUN_ROWS, PIECE_ROWS = 1 << 20, 1 << 16
+#: Rows sorted at a time (55 MB and their keys), and of a piece of a file; when runs are merged one of each is held.
+RUN_ROWS, PIECE_ROWS = 1 << 19, 1 << 15
 
 #: Time, then the two halves of the id.
 Keys = tuple[npt.NDArray[np.float64], npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
@@ -47,7 +48,26 @@ def order(of: Keys) -> Ints | None:
     if not len(at_s):
         return None
     later = (at_s[1:] > at_s[:-1]) | ((at_s[1:] == at_s[:-1]) & (first[1:] > first[:-1]))
-    return None if later.all() else np.lexsort((second, first, at_s))
+    return None if later.all() else order_by(at_s, first, second)
+
+
+def order_by(*of: npt.NDArray[Any]) -> Ints:
+    """The order by the first key, then the second, and so on: sorted anew only where the first leaves it open."""
+    by = np.argsort(of[0], kind="stable")
+    same = of[0][by[1:]] == of[0][by[:-1]]
+    open_, wrong = same.copy(), np.zeros(len(same), np.bool_)
+    for key in of[1:]:
+        a, b = key[by[:-1]], key[by[1:]]
+        wrong |= open_ & (b < a)
+        open_ &= a == b
+    if wrong.any():
+        group = np.cumsum(np.append(False, ~same))
+        again = np.zeros(group[-1] + 1, np.bool_)
+        again[group[1:][wrong]] = True
+        rows = np.flatnonzero(again[group])
+        some = by[rows]
+        by[rows] = some[np.lexsort([key[some] for key in reversed(of)])]
+    return by
 
 
 def sorted_rows(rows: pa.Table) -> pa.Table:
@@ -97,8 +117,7 @@ def in_order(tables: Iterable[pa.Table], into: Path) -> InOrder:
     others a block of each is in memory while they are merged.
     """
     words = {name: Words() for name in WORDS}
-    coded = (_coded(part, words) for part in gathered(map(fixes_of, tables), PIECE_ROWS))
-    runs = [_run(rows, into / f"run-{number}.arrow") for number, rows in enumerate(gathered(coded, RUN_ROWS))]
+    runs = [*_runs(tables, words, into)]
     runs.sort(key=lambda run: run.first)
     groups: list[list[_Run]] = []
     last: Key | None = None
@@ -112,6 +131,19 @@ def in_order(tables: Iterable[pa.Table], into: Path) -> InOrder:
         for number, group in enumerate(groups)
     ]
     return InOrder(chained(parts, CODED), words)
+
+
+def _runs(tables: Iterable[pa.Table], words: Mapping[str, Words], into: Path) -> "Iterator[_Run]":
+    """Sorted files of about `RUN_ROWS` fixes."""
+    held: list[pa.Table] = []
+    number = 0
+    for part in gathered(map(fixes_of, tables), PIECE_ROWS):
+        held.append(_coded(part, words))
+        if len(held) * PIECE_ROWS >= RUN_ROWS:
+            yield _run(held, into / f"run-{number}.arrow")
+            held, number = [], number + 1
+    if held:
+        yield _run(held, into / f"run-{number}.arrow")
 
 
 def gathered(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
@@ -177,9 +209,11 @@ def _key(of: Keys, row: int) -> Key:
     return of[0][row], of[1][row], of[2][row]
 
 
-def _run(rows: pa.Table, path: Path) -> _Run:
+def _run(parts: list[pa.Table], path: Path) -> _Run:
     """Rows sorted and written."""
-    of = keys(rows)
+    rows = pa.concat_tables(parts)
+    at_s, first_half, second_half = (np.concatenate(each) for each in zip(*map(keys, parts), strict=True))
+    of = at_s, first_half, second_half
     by = order(of)
     first, last = (0, -1) if by is None else (int(by[0]), int(by[-1]))
     with PieceWriter(path, CODED) as file:

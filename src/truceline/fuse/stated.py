@@ -1,7 +1,7 @@
 """What fixes state of an object, as one number a row: what a point's track needs of its fix goes with it."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -51,11 +51,18 @@ class Words:
         return np.array([*(place[word] for word in self._codes), -1], np.int64), words
 
 
-class Said(NamedTuple):
+@dataclass(frozen=True)
+class Said:
     """What the fixes behind some rows say, column by column."""
 
     confidence: npt.NDArray[np.float64]  # NaN where none is stated
-    columns: Mapping[str, tuple[Ints, list[str]]]  # codes into sorted words; -1: null
+    _numbers: Ints
+    _columns: Mapping[str, tuple[Ints, list[str]]]
+
+    def column(self, name: str) -> tuple[Ints, list[str]]:
+        """Codes into sorted words, -1 for null; and the words."""
+        codes, words = self._columns[name]
+        return codes[self._numbers], words
 
 
 class Statements:
@@ -93,7 +100,7 @@ class Statements:
             self._sorted = len(self._numbers), columns
         numbers = tags >> 32
         confidence = (tags & 0xFFFFFFFF).astype(np.uint32).view(np.float32).astype(np.float64)
-        return Said(confidence, {name: (codes[numbers], words) for name, (codes, words) in self._sorted[1].items()})
+        return Said(confidence, numbers, self._sorted[1])
 
 
 def _codes(column: pa.ChunkedArray, words: Words) -> Codes:
