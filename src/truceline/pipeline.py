@@ -152,9 +152,7 @@ def what_moves(on: Ground, observations: Rows, into: Path | None = None) -> "Mov
     """The tracks of the fixes, and what they tell; with a folder for scratch files, of observations in pieces."""
     from truceline.moving import moving  # the tracker's kernels take a second; most missions of fires have no fixes
 
-    if isinstance(observations, Pieces):
-        observations = observations.table()
-    return moving(observations, on.agreement, on.frame, on.line, on.gazetteer, on.zones)
+    return moving(observations, on.agreement, on.frame, on.line, on.gazetteer, on.zones, into)
 
 
 def _with_what_moves(tables: Mapping[str, Any], moved: "Moving") -> dict[str, Any]:
