@@ -1,7 +1,6 @@
 """What is otherwise between two pictures: rows are compared by a number over their content, never one by one."""
 
 import zlib
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ def fingerprints(rows: pa.Table) -> U64:
     out = np.zeros(rows.num_rows, np.uint64)
     for place, (name, column) in enumerate(zip(rows.column_names, rows.columns, strict=True)):
         whole = column.chunk(0) if column.num_chunks else pa.array([], column.type)
-        out = _mixed(out + np.uint64(place + 1), _of(whole, name))
+        out = mixed(out + np.uint64(place + 1), _of(whole, name))
     return out
 
 
@@ -49,14 +48,6 @@ def differences(
     return after[0][key].filter(pa.array(changed)).to_pylist(), before[0][key].filter(pa.array(gone)).to_pylist()
 
 
-def same_as(rows: pa.Table, of: U64, settled: Mapping[str, U64], key: str) -> npt.NDArray[np.bool_]:
-    """Which rows the settled ones (ids and fingerprints, under "ids" and "of") have exactly so."""
-    if not len(settled["ids"]):
-        return np.zeros(rows.num_rows, np.bool_)
-    at = index_in(ids(rows[key]), settled["ids"])
-    return np.asarray((at >= 0) & (of == settled["of"][np.maximum(at, 0)]))
-
-
 def _of(array: pa.Array, name: str) -> U64:
     kind = array.type
     valid = array.is_valid().to_numpy(zero_copy_only=False)
@@ -69,14 +60,14 @@ def _of(array: pa.Array, name: str) -> U64:
         out = np.zeros(len(array), np.uint64)
         for place in range(kind.num_fields):
             field = kind.field(place)
-            out = _mixed(out, _of(array.field(place), field.name))
+            out = mixed(out, _of(array.field(place), field.name))
     elif pa.types.is_floating(kind):
         values = np.nan_to_num(array.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64), nan=-9e99)
         out = (np.rint(values / rounding(name)) + 0.0).view(np.uint64)
     elif pa.types.is_fixed_size_binary(kind) and kind.byte_width == 16:
         pairs = np.zeros((len(array), 2), np.uint64)
         pairs[valid] = ids(array.drop_null())
-        out = _mixed(pairs[:, 0], pairs[:, 1])
+        out = mixed(pairs[:, 0], pairs[:, 1])
     elif pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
         out = _words(array)
     elif pa.types.is_boolean(kind):
@@ -99,12 +90,12 @@ def _lists(array: pa.Array, name: str) -> U64:
     items = _of(array.flatten(), name)
     ends = np.cumsum(lengths)
     place = np.arange(len(items)) - np.repeat(ends - lengths, lengths)
-    each = _mixed(items, place.astype(np.uint64))
+    each = mixed(items, place.astype(np.uint64))
     total = np.concatenate([[np.uint64(0)], np.cumsum(each, dtype=np.uint64)])
-    return _mixed(total[ends] - total[ends - lengths], lengths.astype(np.uint64))
+    return mixed(total[ends] - total[ends - lengths], lengths.astype(np.uint64))
 
 
-def _mixed(a: U64, b: U64) -> U64:
+def mixed(a: U64, b: U64) -> U64:
     """One number of two: splitmix64's last steps over both."""
     x: Any = a * np.uint64(0x9E37_79B9_7F4A_7C15) + (b ^ (b >> np.uint64(31))) * np.uint64(0xBF58_476D_1CE4_E5B9)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58_476D_1CE4_E5B9)

@@ -23,11 +23,12 @@ from truceline.inputs import FUSED
 from truceline.mission import Mission
 from truceline.serve import picturing, snapshots
 from truceline.serve.alerts import Alerts
-from truceline.serve.child import Child, EndedError, unpacked
+from truceline.serve.child import Child, EndedError, all_unpacked, unpacked
+from truceline.serve.drawing import Patch
 from truceline.serve.service import Bus, Changes, Gate, Snapshot
 from truceline.serve.settler import Settler
 from truceline.serve.track_frames import TrackFrames
-from truceline.serve.window import FOLLOWED, Drawn
+from truceline.serve.window import FOLLOWED, Drawn, Undrawn
 from truceline.store import Edition
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ _GATHER_S = 0.01
 #: After a drawing it rests half as long as that took, and no longer than this: a record that comes just when a drawing
 #: has begun waits for that, for the rest and for its own.
 _REST_S = 0.1
-#: Fixes that nothing followed are asked after so much later: what they tell must not wait for another record.
+#: What was left for when nothing comes in is asked for so much later: it must not wait for another record.
 _UNREAD_S = 1.0
 #: How often readers of tracks are told, at most; and how often the snapshot's table of tracks is made anew.
 _TRACKS_S, _TABLE_S = 1.0, 5.0
@@ -72,14 +73,8 @@ class LivePicture:
         alerts: Alerts,
         settle_every_s: float | None = None,
     ) -> None:
-        self.folder, self.mission, self.clock, self.gate, self.bus, self.alerts = (
-            folder,
-            mission,
-            clock,
-            gate,
-            bus,
-            alerts,
-        )
+        self.folder, self.mission, self.clock = folder, mission, clock
+        self.gate, self.bus, self.alerts = gate, bus, alerts
         self.settle_every_s = settle_every_s or mission.serve.settle_every_s
         #: Why the picture, or its settling, stands still: a sentence; None while all is well.
         self.problem: str | None = None
@@ -89,6 +84,7 @@ class LivePicture:
         self.drawing_s = 0.0
         self._snapshot = Snapshot(0, clock(), None, snapshots.empty())
         self._standing: dict[str, pa.Table] = {}  # of the edition: what is not drawn
+        self._drawn: dict[str, pa.Table] = {}  # the provisional picture's tables
         self._settled_tracks = picture.TRACKS.empty_table()
         self._live_tracks: pa.Table | None = None
         self._changes: deque[Changes] = deque(maxlen=_CHANGES)
@@ -101,13 +97,13 @@ class LivePicture:
         self._moving: list[pa.Table] = []
         self._moving_rows = 0
         self._moves = asyncio.Event()
-        self._unread = False  # fixes are drawn of, and what they tell has not been worked out
+        self._unread = False  # something has been left for when nothing comes in
         self._frames = TrackFrames()
         self._picture: Child | None = None
         self._settler = Settler(folder, gate, clock)
         self._tracker: Child | None = None
         self._drawing = asyncio.Lock()
-        self._unheld: Drawn | None = None  # what the alerts have not been held against
+        self._unheld: deque[Drawn] = deque()  # what the alerts have not been held against
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
 
@@ -280,31 +276,33 @@ class LivePicture:
                 self._work.clear()
                 taken, self._waiting, self._waiting_rows = self._waiting, [], 0
                 self._room.set()
-                self._unread |= any(pc.any(pc.equal(rows["kind"], "fix")).as_py() for rows in taken)
                 if not taken and not self._unread:
                     return
                 given = [await asyncio.to_thread(snapshots.together, taken)] if taken else []
             limit = self.mission.serve.alert_from
-            drawn: Drawn | None
+            drawn: Drawn | Undrawn
             try:
                 drawn = await self._picture.ask(why, self.clock(), limit, self.alerts.watched(), *given)
             except EndedError:
                 self._picture.end()
                 self._picture = None
                 raise
-            if drawn is not None:
-                self._unread = drawn.unread
-                await self._show(drawn)
-                self._unheld = drawn
-                await self._hold()
+            self._follows, self._unread = drawn.follows, drawn.unread
+            if isinstance(drawn, Undrawn):
+                return
+            await self._show(drawn)
+            if drawn.gone is None:  # all that it says of alerts is said anew
+                self._unheld.clear()
+            self._unheld.append(drawn)
+            await self._hold()
 
     async def _hold(self) -> None:
-        """Hold the alerts against the picture shown last, if that is still to be done."""
-        drawn = self._unheld
-        if drawn is not None:
+        """Hold the alerts against what was drawn, as far as that is still to be done."""
+        while self._unheld:
+            drawn = self._unheld[0]
             since = self.clock() - timedelta(hours=self.mission.serve.window_h)
             await self.alerts.hold(unpacked(drawn.candidates), drawn.became, since)
-            self._unheld = None
+            self._unheld.popleft()
 
     async def _show(self, drawn: Drawn) -> None:
         before = self._snapshot
@@ -312,10 +310,10 @@ class LivePicture:
             self._standing, edition = await asyncio.to_thread(snapshots.standing, self.folder, drawn.outside)
         else:
             edition = before.edition
-        tables = await asyncio.to_thread(snapshots.joined, self._standing, drawn)
+        self._drawn, tables = await asyncio.to_thread(self._joined, drawn)
         self._settled_tracks = tables["tracks"]
         tables["tracks"] = snapshots.with_live(self._settled_tracks, self._live_tracks)
-        self.late, self._follows = drawn.waiting, drawn.follows
+        self.late = drawn.waiting
         changed = any(drawn.upserted.values()) or any(drawn.removed.values()) or drawn.whole
         revision = before.revision + 1 if changed or edition != before.edition else before.revision
         at = drawn.until or self.clock()
@@ -331,6 +329,11 @@ class LivePicture:
             **{name: len(drawn.upserted.get(name, ())) for name in FOLLOWED},
             "removed": sum(map(len, drawn.removed.values())),
         })  # fmt: skip
+
+    def _joined(self, drawn: Drawn) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
+        """The provisional picture's tables after a drawing, and the snapshot's of them and what stands."""
+        now = Patch(all_unpacked(drawn.tables), drawn.gone).applied(self._drawn)
+        return now, snapshots.joined(self._standing, now)
 
     def _told(self) -> dict[str, Any]:
         now = self._snapshot

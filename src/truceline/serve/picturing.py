@@ -19,50 +19,62 @@ from truceline.observation import TIME
 from truceline.pipeline import BOOK, settle
 from truceline.serve.child import Answer, all_packed, packed, unpacked
 from truceline.serve.moving_now import MovingNow
-from truceline.serve.window import AHEAD, Drawn, Window, reaches
+from truceline.serve.window import AHEAD, Undrawn, Window, reaches
 from truceline.store import Book, Edition, Journal
 
 #: Fixes of the last while that the tracker is given when it begins: longer than a ship without a name is silent for.
 _WARM_S = 7200.0
-#: Movements are worked out anew so that they take no more than this share of the process.
-_MOVEMENTS_SHARE = 0.1
+#: Movements are worked out anew so that they take no more than this share of the process, and so what drawings leave
+#: as it was: while records pour in that is looked at every few seconds.
+_MOVEMENTS_SHARE, _DUE_SHARE = 0.1, 0.05
 
 
 def picture(folder: Path, _record: Record) -> Answer:
-    """Answers "begin", "take", "settled": each with the picture as it is then, as `window.Drawn` with packed tables."""
+    """Answers "begin", "take", "settled": each with what is otherwise then, as `window.Drawn` with packed tables.
+
+    "take" without rows asks for what was left for when nothing comes in. Where there is nothing to draw, it is answered
+    with `window.Undrawn`.
+    """
     startup.prepare()
     window = Window(folder)
-    moved_s, moved_at = 0.0, 0.0
-
-    def is_due() -> bool:
-        return window.has_new_fixes and time.monotonic() - moved_at >= moved_s / _MOVEMENTS_SHARE
-
-    def drawn(now: datetime, limit: float, watched: Sequence[bytes], anew: bool) -> Any:
-        nonlocal moved_s, moved_at
-        begun = time.monotonic()
-        due = is_due() or (anew and window.has_new_fixes)
-        out = window.draw(now, limit, watched, movements=due, anew=anew)
-        if due:
-            moved_at = time.monotonic()
-            moved_s = moved_at - begun
-        out.unread = window.has_new_fixes
-        return _packed(out)
+    moved, looked = _Share(_MOVEMENTS_SHARE), _Share(_DUE_SHARE)
 
     def answer(what: str, now: datetime, limit: float, watched: Sequence[bytes], rows: bytes = b"") -> Any:
-        if what == "take":
-            if not (rows and window.take(unpacked(rows), now)) and not is_due():
-                return None
-            return drawn(now, limit, watched, False)
-        (window.begin if what == "begin" else window.settled)(now)
-        return drawn(now, limit, watched, True)
+        anew = what != "take"
+        if anew:
+            (window.begin if what == "begin" else window.settled)(now)
+        told = bool(rows) and window.take(unpacked(rows), now)
+        moves = window.has_new_fixes and (anew or moved.may())
+        due = window.loose and (not rows or looked.may())
+        if not (anew or told or moves or due):
+            return Undrawn(window.follows, window.has_new_fixes or window.loose)
+        begun = time.monotonic()
+        out = window.draw(now, limit, watched, movements=moves, anew=anew, due=due)
+        took_s = time.monotonic() - begun
+        if moves:
+            moved.took(took_s)
+        if due or anew:
+            looked.took(took_s)
+        out.unread = window.has_new_fixes or window.loose
+        out.tables, out.candidates = all_packed(out.tables), packed(out.candidates)
+        return out
 
     return answer
 
 
-def _packed(out: Drawn) -> Drawn:
-    out.tables = all_packed(out.tables)
-    out.candidates = packed(out.candidates)
-    return out
+class _Share:
+    """Whether something that takes long may be done again, if it is to take no more than this share of the time."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._took_s = self._at = 0.0
+
+    def may(self) -> bool:
+        return time.monotonic() - self._at >= self._took_s / self._share
+
+    def took(self, seconds: float) -> None:
+        """It has been done just now, and took so long."""
+        self._took_s, self._at = seconds, time.monotonic()
 
 
 def tracks(folder: Path, _record: Record) -> Answer:
@@ -114,5 +126,6 @@ def _until(folder: Path, now: datetime) -> datetime | None:
     if last is None or Mission.load(folder).exercise:
         return None
     book = Book(folder / BOOK)
-    soon = reaches(now, book.table("events") if book.latest() is not None else None)
+    settled = pc.max(book.table("events")["at_until"]).as_py() if book.latest() is not None else None
+    soon = reaches(now, settled)
     return soon if last > soon else None

@@ -1,13 +1,13 @@
-"""The provisional picture: observations of the last while, drawn anew by the code that draws editions.
+"""The provisional picture: observations of the last while, drawn by the code that draws editions.
 
 What an edition says of older incidents stands as it is. An incident with an observation in the window is drawn with
-all of its observations, so that it never is told by halves.
+all of its observations, so that it never is told by halves. What came in changes what it touches, `drawing` says how.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,13 +22,15 @@ from truceline.inputs import FUSED
 from truceline.intake import JOURNAL
 from truceline.kernels.idset import IdSet, index_in
 from truceline.moving import Moving
-from truceline.observation import CORE, TIME, ids
-from truceline.pipeline import BOOK, OF_MOVING, Ground, draw, ground, what_moves
+from truceline.observation import CORE, ID, TIME, ids
+from truceline.picture import LINE
+from truceline.pipeline import Ground, ground, what_moves
 from truceline.rules import zones_table
-from truceline.rules.cases import cases
-from truceline.serve.changes import IDS, U64, differences, fingerprints, same_as
+from truceline.serve.changes import U64, differences, fingerprints
+from truceline.serve.drawing import Drawing, Patch
+from truceline.serve.settled import Settled
 from truceline.serve.standing import became, candidates
-from truceline.store import Book, Journal
+from truceline.store import Journal
 
 Bools = npt.NDArray[np.bool_]
 
@@ -36,8 +38,8 @@ Bools = npt.NDArray[np.bool_]
 WHOLE = 5_000
 #: Fixes that movements are worked out of while they come in; more wait for the next edition.
 MOST_FIXES = 20_000
-#: Observations, fixes aside, that a window keeps when an edition is made: about a second's drawing. Beyond it the
-#: window is shorter than the mission's `window_h`.
+#: Observations, fixes aside, that a window keeps when an edition is made: about a second's drawing of all. Beyond it
+#: the window is shorter than the mission's `window_h`.
 MOST_KEPT = 20_000
 #: An observation so far ahead of the clock waits until time gets there: its source's clock is wrong.
 AHEAD = timedelta(hours=1)
@@ -49,9 +51,10 @@ FOLLOWED = ("events", "incidents", "findings")
 
 
 class Drawn(msgspec.Struct):
-    """The provisional picture after something came in."""
+    """What is otherwise in the provisional picture after something came in."""
 
-    tables: dict[str, pa.Table]  # of DRAWN; events, incidents and findings with `provisional`
+    tables: dict[str, pa.Table]  # of DRAWN, as `drawing.Patch.rows`; events, incidents and findings with `provisional`
+    gone: dict[str, U64] | None  # as `drawing.Patch.gone`
     moving: bool  # tracks, track_points and movements are of the whole mission; else empty
     until: datetime | None  # it speaks up to here
     upserted: dict[str, list[bytes]]
@@ -64,7 +67,14 @@ class Drawn(msgspec.Struct):
         None  # of the edition's tables: rows that stand; only after `begin` and `settled`
     )
     whole: bool = False  # take the whole: what changed is not said
-    unread: bool = False  # fixes came in since what moves was worked out
+    unread: bool = False  # ask again when nothing comes in: something has been left for then
+
+
+class Undrawn(NamedTuple):
+    """What is answered where there was nothing to draw: as of `Drawn`."""
+
+    follows: bool
+    unread: bool
 
 
 class Window:
@@ -79,52 +89,46 @@ class Window:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.on: Ground = ground(folder)
+        self.follows = True  # fixes; not any more where there are too many of them
         self._model: tuple[Ground, ConflictModel | None] | None = None
         self._rows = _columns(pa.table({}))
         self._known = IdSet()
         self._late = 0
         self._moved: Moving | None = None
         self._fixes_since = 0
-        self._follows = True  # fixes; not any more where there are too many of them
         self._shortened: datetime | None = None  # where it begins because there is too much of it
-        self._edition: dict[str, pa.Table] = {}
-        self._settled: dict[str, dict[str, Any]] = {}
+        self._settled = Settled.read(folder)
         self._outside: dict[str, Bools] = {}
         self._verdicts = pa.table({})
-        self._before: dict[str, pa.Table] = {}
+        self._drawing = Drawing(folder)
         self._prints: dict[str, U64] = {}
+        self._day: Any = None
 
     # What comes in
 
     def begin(self, now: datetime) -> None:
         """Read the journal and the newest edition: the window's observations and what stands outside it."""
-        self.on, self._follows = ground(self.folder), True
+        self.on, self.follows = ground(self.folder), True
+        self._settled = Settled.read(self.folder)
         with Journal(self.folder / JOURNAL) as journal:
-            blocks = [*journal.blocks("observation", FUSED)]
-            observations = pa.concat_tables(blocks or [pa.table({})], promote_options="permissive")
             self._verdicts = journal.table("verdict")
-        observations = _columns(observations)
-        self._read_edition()
-        self._rows = observations.filter(pa.array(self._reach(observations, now)))
-        self._known = IdSet(self._rows.num_rows)
-        self._known.add(ids(self._rows["observation_id"]))
-        self._late = 0
-        self._fixes_since = 1
+            self._hold(lambda columns: journal.blocks("observation", columns), now)
         self._look_outside()
-        self._before = self._edition  # what was told before a restart
+        self._fixes_since = 1
+        self._drawing = Drawing(self.folder)
         self._prints = {}
 
     def take(self, observations: pa.Table, now: datetime) -> bool:
         """Observations just journalled; whether there is something to draw anew."""
-        if not self._follows:
+        if not self.follows:
             observations = observations.filter(pc.not_equal(observations["kind"], "fix"))
         if not observations.num_rows:
             return False
         rows = _columns(observations)
         rows = rows.filter(pa.array(self._known.add(ids(rows["observation_id"]))))
-        begins = self._begins(self._rows, now)
+        begins = self._begins(self._reach([self._rows], now), now)
         if begins is not None:
-            early = pc.fill_null(pc.less(pc.coalesce(rows["until"], rows["at"]), pa.scalar(begins, TIME)), True)
+            early = pc.fill_null(pc.less(_moments(rows), pa.scalar(begins, TIME)), True)
             self._late += pc.sum(early).as_py() or 0
             rows = rows.filter(pc.invert(early))
         fixes = pc.sum(pc.equal(rows["kind"], "fix")).as_py() or 0
@@ -132,9 +136,9 @@ class Window:
         self._rows = pa.concat_tables([self._rows, rows])
         if self._rows.column(0).num_chunks > 64:  # many small batches are slow to go through
             self._rows = self._rows.combine_chunks()
-        if self._count_fixes() > MOST_FIXES:
+        if fixes and pc.sum(pc.equal(self._rows["kind"], "fix")).as_py() > MOST_FIXES:
             self._rows = self._rows.filter(pc.not_equal(self._rows["kind"], "fix"))
-            self._fixes_since, self._follows = 0, False  # what they told so far stands until the next edition
+            self._fixes_since, self.follows = 0, False  # what they told so far stands until the next edition
         return bool(pc.any(pc.is_in(rows["kind"], value_set=pa.array(KINDS))).as_py())
 
     @property
@@ -142,23 +146,36 @@ class Window:
         """Whether movements have not been worked out since fixes came in."""
         return self._fixes_since > 0
 
+    @property
+    def loose(self) -> bool:
+        """Whether something that no drawing of what is new looks at has not been looked at since the last one."""
+        return self._drawing.loose
+
     # What is drawn
 
     def draw(
-        self, now: datetime, limit: float, watched: Sequence[bytes] = (), movements: bool = False, anew: bool = False
+        self,
+        now: datetime,
+        limit: float,
+        watched: Sequence[bytes] = (),
+        movements: bool = False,
+        anew: bool = False,
+        due: bool = False,
     ) -> Drawn:
-        """The picture now.
+        """What is otherwise in the picture now; after `begin` and `settled` all of it.
 
         Parameters
         ----------
         limit
             Probability from which a finding is a candidate for an alert.
         watched
-            Findings of which it is to be said what became of them.
+            Findings of which it is to be said what became of them, where something was drawn of them.
         movements
             Work out anew what moves.
         anew
             The edition is another than at the last call.
+        due
+            Look also at what else may be otherwise: `drawing`.
         """
         rows = self._rows
         if (soon := self._soon(now)) is not None:
@@ -169,182 +186,152 @@ class Window:
             self._moved, self._fixes_since = what_moves(self.on, rows), 0
         told = rows.filter(pc.invert(moving))
         until = _speaks_until(rows)
-        tables = draw(self.on, self.folder, told, until or now, conflict=self._conflict(rows), moved=self._moved)
+        before = self._drawing.tables
+        if anew:
+            self._drawing.begin()
         verdicts = self._verdicts_of(rows)
-        tables["cases"] = cases(
-            tables["findings"], tables["incidents"], tables["events"], tables["associations"], verdicts
-        )
-        tables = {name: tables[name] for name in (*DRAWN, *(("line",) if not self._edition else ()))}
-        return self._told(tables, until, now, limit, watched, ahead, anew)
+        model = self._conflict(rows)
+        patch = self._drawing.draw(self.on, told, until or now, model, self._moved, verdicts, due)
+        day = self.on.mission.day_of((until or now) - timedelta(microseconds=1))
+        if not self._settled.tables and (patch.gone is None or (due and day != self._day)):
+            on, self._day = self.on, day
+            patch.rows["zones"] = zones_table(on.agreement, on.line, on.frame, on.gazetteer, self.folder, day, on.zones)
+            patch.rows["line"] = on.line.table() if on.line is not None else LINE.empty_table()
+        return self._told(patch, before, until, limit, watched, ahead, anew)
 
     def _told(
-        self, tables: dict[str, pa.Table], until: datetime | None, now: datetime, limit: float,
+        self, patch: Patch, before: dict[str, pa.Table], until: datetime | None, limit: float,
         watched: Sequence[bytes], ahead: int, anew: bool,
     ) -> Drawn:  # fmt: skip
-        """What is to be said of a picture drawn: what changed, what is likely a breach, what became of what was."""
+        """What is to be said of what was drawn: what changed, what is likely a breach, what became of what was."""
         upserted: dict[str, list[bytes]] = {}
         removed: dict[str, list[bytes]] = {}
-        whole = anew and sum(self._edition[name].num_rows for name in FOLLOWED if self._edition) > _MOST_COMPARED
-        prints = {name: fingerprints(tables[name]) for name in FOLLOWED}
-        plain = dict(tables)
-        if not self._edition:
-            on = self.on
-            day = on.mission.day_of((until or now) - timedelta(microseconds=1))
-            tables["zones"] = zones_table(on.agreement, on.line, on.frame, on.gazetteer, self.folder, day, on.zones)
+        first = not self._prints
+        whole = first or (anew and sum(len(of) for _, of in self._settled.prints.values()) > _MOST_COMPARED)
+        plain = dict(patch.rows)
         for name in FOLLOWED:
-            settled = same_as(tables[name], prints[name], self._settled[name], IDS[name])
-            tables[name] = tables[name].append_column("provisional", pa.array(~settled))
+            prints = fingerprints(plain[name])
+            settled = self._settled.is_as(plain[name], prints, name)
+            patch.rows[name] = plain[name].append_column("provisional", pa.array(~settled))
             # whether a row is settled is part of what a reader is shown
-            prints[name] = prints[name] ^ settled.astype(np.uint64)
-            if not whole and self._prints:
-                before = (self._before[name], self._prints[name])
-                upserted[name], removed[name] = differences(before, (tables[name], prints[name]), name)
-        whole = whole or not self._prints
-        seen = plain, self._before or plain, self._edition or plain
-        drawn = Drawn(
-            tables, self._moved is not None, until, upserted, removed,
+            prints = prints ^ settled.astype(np.uint64)
+            if first:
+                self._prints[name] = prints
+                continue
+            leaves = patch.leaves(before[name], name)
+            if not whole:
+                old = before[name].filter(pa.array(leaves)), self._prints[name][leaves]
+                upserted[name], removed[name] = differences(old, (plain[name], prints), name)
+                removed[name] = self._not_standing(removed[name], name)
+            self._prints[name] = np.concatenate([self._prints[name][~leaves], prints])
+        now, told = self._drawing.tables, self._settled.tables or self._drawing.tables
+        if patch.gone is not None:  # of others it is said nothing
+            of = [before["findings"].filter(pa.array(patch.leaves(before["findings"], "findings"))), plain["findings"]]
+            wanted = pa.chunked_array([one["finding_id"].combine_chunks() for one in of], ID)
+            watched = pa.array(watched, ID).filter(pc.is_in(pa.array(watched, ID), value_set=wanted)).to_pylist()
+        return Drawn(
+            patch.rows, patch.gone, self._moved is not None, until, upserted, removed,
             candidates(plain, limit, self.on.mission.exercise),
-            became(watched, *seen, self._outside.get("findings")),
-            self._follows, self._late + ahead, self._outside if anew or not self._prints else None, whole,
+            became(watched, now, before or told, told, self._outside.get("findings")),
+            self.follows, self._late + ahead, self._outside if anew or first else None, whole,
         )  # fmt: skip
-        self._before, self._prints = plain, prints
-        return drawn
+
+    def _not_standing(self, gone: list[bytes], name: str) -> list[bytes]:
+        """Those that the edition does not show beside what is drawn."""
+        if not gone or not self._outside:
+            return gone
+        at = index_in(ids(pa.array(gone, ID)), self._settled.prints[name][0])
+        stands = (at >= 0) & self._outside[name][at]
+        return [one for one, is_shown in zip(gone, stands, strict=True) if not is_shown]
 
     def settled(self, now: datetime) -> None:
         """A new edition is in the book: it says what stands, and what is old leaves the window."""
         self.on = ground(self.folder)
         with Journal(self.folder / JOURNAL) as journal:
             self._verdicts = journal.table("verdict")
-        self._read_edition()
-        keep = self._reach(self._rows, now)
-        if not keep.all():
-            self._rows = self._rows.filter(pa.array(keep)).combine_chunks()
-            self._known = IdSet(self._rows.num_rows)  # the gate gives nothing twice; what `begin` had read is long in
-            self._known.add(ids(self._rows["observation_id"]))
-        if not self._follows:
+        self._settled = Settled.read(self.folder)
+        rows = self._rows
+        self._hold(lambda columns: [rows.select(columns)], now)
+        if not self.follows:
             self._moved = None  # the edition says what moved
-        self._late = 0
         self._look_outside()
 
-    # What stands
+    # What it holds
 
-    def _read_edition(self) -> None:
-        book = Book(self.folder / BOOK)
-        self._edition = {name: book.table(name) for name in book.names()}
-        if "track_points" in self._edition:  # only how many there are is asked for, and there are more than of all else
-            self._edition["track_points"] = self._edition["track_points"].select([0])
-        for name in FOLLOWED:
-            rows = self._edition.get(name)
-            if rows is None:
-                self._settled[name] = {"ids": np.empty((0, 2), np.uint64), "of": np.empty(0, np.uint64)}
-            else:
-                self._settled[name] = {"ids": ids(rows[IDS[name]]), "of": fingerprints(rows)}
+    def _hold(self, read: Callable[[Sequence[str]], Iterable[pa.Table]], now: datetime) -> None:
+        """Hold those of some observations that are of its time, and all of the incidents that these are of.
 
-    def _begins(self, rows: pa.Table, now: datetime) -> datetime | None:
-        """Where the window begins; None: it holds everything."""
-        others = rows.num_rows - self._count_fixes(rows)
-        if max(self._tied(), others) <= WHOLE:
-            return None
-        at = pc.coalesce(rows["until"], rows["at"])
+        They are read two or three times, a block at a time: a journal may be larger than memory.
+        """
+        reach = self._reach(read(("kind", "at", "until")), now)
+        self._shortened = reach.shortened
+        begins = self._begins(reach, now)
+        keeps = begins is None and reach.fixes <= MOST_FIXES  # of half a track's fixes half a track would be made
+        if reach.fixes and not keeps:
+            self.follows = False
+
+        def inside(rows: pa.Table) -> Bools:
+            mine = np.ones(rows.num_rows, np.bool_)
+            if begins is not None:
+                late = pc.greater_equal(_moments(rows), pa.scalar(begins, TIME))
+                mine = pc.fill_null(late, False).to_numpy(zero_copy_only=False)
+            return mine if keeps else mine & pc.not_equal(rows["kind"], "fix").to_numpy(zero_copy_only=False)
+
+        held = [_columns(rows.filter(pa.array(inside(rows)))) for rows in read(FUSED)]
+        self._rows = pa.concat_tables([_columns(pa.table({})), *held])
+        if begins is not None:
+            same = self._settled.behind_same_incidents(ids(self._rows["observation_id"]))
+            more = same[index_in(same, ids(self._rows["observation_id"])) < 0]
+            if len(more):
+                for rows in read(FUSED):
+                    mine = index_in(ids(rows["observation_id"]), more) >= 0
+                    mine &= pc.not_equal(rows["kind"], "fix").to_numpy(zero_copy_only=False)
+                    held.append(_columns(rows.filter(pa.array(mine))))
+                self._rows = pa.concat_tables([_columns(pa.table({})), *held])
+        self._rows = self._rows.combine_chunks()
+        self._known = IdSet(self._rows.num_rows)  # the gate gives nothing twice; what `begin` had read is long in
+        self._known.add(ids(self._rows["observation_id"]))
+        self._late = 0
+
+    def _reach(self, blocks: Iterable[pa.Table], now: datetime) -> "_Reach":
+        """How far observations reach, and how many there are."""
         soon = self._soon(now)
-        newest = pc.max(at if soon is None else at.filter(pc.less_equal(at, pa.scalar(soon, TIME)))).as_py() or now
+        others, fixes, newest, kept = 0, 0, None, np.empty(0, np.int64)
+        for rows in blocks:
+            at, fix = _moments(rows), pc.equal(rows["kind"], "fix")
+            fixes += pc.sum(fix).as_py() or 0
+            happened = at if soon is None else at.filter(pc.less_equal(at, pa.scalar(soon, TIME)))
+            newest = max((one for one in (newest, pc.max(happened).as_py()) if one is not None), default=None)
+            told = at.filter(pc.invert(fix)).drop_null().cast(pa.int64()).to_numpy()
+            others += rows.num_rows - (pc.sum(fix).as_py() or 0)
+            kept = np.concatenate([kept, told])
+            if len(kept) > MOST_KEPT + 1:
+                kept = np.partition(kept, len(kept) - MOST_KEPT - 1)[len(kept) - MOST_KEPT - 1 :]
+        shortened = pa.scalar(int(np.sort(kept)[1]), TIME).as_py() if len(kept) > MOST_KEPT else None
+        return _Reach(others, fixes, newest, shortened)
+
+    def _begins(self, reach: "_Reach", now: datetime) -> datetime | None:
+        """Where the window begins; None: it holds everything."""
+        if max(int(self._settled.tied.sum()), reach.others) <= WHOLE:
+            return None
+        newest = reach.newest or now
         begins = newest.astimezone(now.tzinfo) - timedelta(hours=self.on.mission.serve.window_h)
         return begins if self._shortened is None else max(begins, self._shortened)
 
     def _soon(self, now: datetime) -> datetime | None:
         """What is said to be later than this has not happened; None: an exercise's time is invented."""
-        return None if self.on.mission.exercise else reaches(now, self._edition.get("events"))
-
-    def _tied(self) -> int:
-        """How many observations are behind the edition's events."""
-        if not self._edition:
-            return 0
-        ties = self._edition["associations"]["event_id"]
-        return int(len(ties) - ties.null_count)
-
-    def _reach(self, rows: pa.Table, now: datetime) -> Bools:
-        """Which observations the window holds: those of its time, and all of the incidents that these are of."""
-        fixes = pc.equal(rows["kind"], "fix").to_numpy()
-        inside = np.ones(rows.num_rows, np.bool_)
-        self._shortened = self._shorter(rows, fixes)
-        begins = self._begins(rows, now)
-        if begins is not None:
-            at = pc.coalesce(rows["until"], rows["at"])
-            inside = pc.fill_null(pc.greater_equal(at, pa.scalar(begins, TIME)), False).to_numpy()
-            inside = inside & ~fixes
-            if self._edition:
-                inside |= self._of_same_incidents(rows, inside)
-        if fixes.sum() > MOST_FIXES or begins is not None:  # of half a track's fixes half a track would be made
-            inside = inside & ~fixes
-            self._follows = self._follows and not fixes.any()
-        return np.asarray(inside)
-
-    def _shorter(self, rows: pa.Table, fixes: Bools) -> datetime | None:
-        """Since when there are no more than `MOST_KEPT` observations; None: there are fewer."""
-        at = pc.coalesce(rows["until"], rows["at"]).filter(pa.array(~fixes)).drop_null()
-        if len(at) <= MOST_KEPT:
-            return None
-        moments = at.cast(pa.int64()).to_numpy()
-        newest = int(np.partition(moments, len(moments) - MOST_KEPT)[len(moments) - MOST_KEPT])
-        found: datetime = pa.scalar(newest, TIME).as_py()
-        return found
-
-    def _of_same_incidents(self, rows: pa.Table, inside: Bools) -> Bools:
-        ties, incident = self._incidents_of()
-        seen = ids(ties["observation_id"])
-        behind = index_in(seen, ids(rows["observation_id"]))
-        touched = np.unique(incident[(behind >= 0) & inside[np.maximum(behind, 0)]])
-        more = np.zeros(rows.num_rows, np.bool_)
-        more[behind[(behind >= 0) & np.isin(incident, touched)]] = True
-        return more
-
-    def _incidents_of(self) -> tuple[pa.Table, npt.NDArray[np.int64]]:
-        """The edition's ties of observations to events, and the row of each one's incident."""
-        ties = self._edition["associations"]
-        ties = ties.filter(pc.is_valid(ties["event_id"]))
-        events = self._edition["events"]
-        incident = index_in(ids(events["incident_id"]), ids(self._edition["incidents"]["incident_id"]))
-        return ties, incident[index_in(ids(ties["event_id"]), ids(events["event_id"]))]
+        return None if self.on.mission.exercise else reaches(now, self._settled.until)
 
     def _look_outside(self) -> None:
         """Which rows of the edition's tables stand beside what is drawn of the window."""
-        if not self._edition:
-            self._outside = {}
-            return
-        edition = self._edition
-        ties, incident = self._incidents_of()
-        mine = index_in(ids(ties["observation_id"]), ids(self._rows["observation_id"])) >= 0
-        drawn = np.zeros(edition["incidents"].num_rows, np.bool_)
-        drawn[incident[mine]] = True
-        listed = ids(edition["incidents"]["incident_id"])
-
-        def stands(column: pa.ChunkedArray) -> Bools:
-            """Rows of no incident that is drawn."""
-            at = index_in(ids(column), listed)
-            return np.asarray((at < 0) | ~drawn[np.maximum(at, 0)])
-
-        out = {"incidents": ~drawn, "events": stands(edition["events"]["incident_id"])}
-        duties = pc.equal(edition["findings"]["subject_kind"], "duty").to_numpy(zero_copy_only=False)
-        out["findings"] = stands(edition["findings"]["subject_id"]) & ~duties
-        subjects = edition["cases"]["subject_id"].fill_null(b"\0" * 16)
-        of_duty = pc.is_in(
-            subjects, value_set=edition["findings"]["subject_id"].filter(pa.array(duties)).combine_chunks()
-        )
-        out["cases"] = stands(subjects) & ~of_duty.to_numpy(zero_copy_only=False)
-        tracked = self._moved is None and self._count_fixes() == 0
-        for name in OF_MOVING:
-            out[name] = np.full(edition[name].num_rows, tracked)
-        tied = pc.is_valid(edition["associations"]["event_id"]).to_numpy(zero_copy_only=False)
-        out["associations"] = np.full(edition["associations"].num_rows, tracked)
-        event = index_in(ids(ties["event_id"]), ids(edition["events"]["event_id"]))
-        out["associations"][tied] = out["events"][event]
-        self._outside = out
+        tracked = self._moved is None and not pc.any(pc.equal(self._rows["kind"], "fix")).as_py()
+        self._outside = self._settled.outside(ids(self._rows["observation_id"]), tracked)
 
     def _verdicts_of(self, rows: pa.Table) -> pa.Table:
         """The verdicts on what is drawn: an older one's case stands in the edition."""
         if not self._verdicts.num_rows or not self._outside:
             return self._verdicts
-        mine = set(rows["observation_id"].to_pylist()) if self._verdicts.num_rows else set()
+        mine = set(rows["observation_id"].to_pylist())
         keep = [not v or not mine.isdisjoint(v) for v in self._verdicts["observations"].to_pylist()]
         return self._verdicts.filter(pa.array(keep, pa.bool_()))
 
@@ -354,15 +341,23 @@ class Window:
             self._model = self.on, fire_model(self.folder, self.on.mission, self.on.frame, self.on.line, rows)[0]
         return self._model[1]
 
-    def _count_fixes(self, rows: pa.Table | None = None) -> int:
-        rows = self._rows if rows is None else rows
-        return pc.sum(pc.equal(rows["kind"], "fix")).as_py() or 0
+
+class _Reach(NamedTuple):
+    """Of observations: how many, and how far they reach."""
+
+    others: int  # all but the fixes
+    fixes: int
+    newest: datetime | None  # of what has happened
+    shortened: datetime | None  # since when there are no more than `MOST_KEPT`; None: there are fewer
 
 
-def reaches(now: datetime, settled: pa.Table | None) -> datetime:
+def reaches(now: datetime, settled: datetime | None) -> datetime:
     """How far time has got: the clock's, a little ahead; an edition's, where that was made by a clock further on."""
-    newest = pc.max(settled["at_until"]).as_py() if settled is not None else None
-    return max(now + AHEAD, newest or now)
+    return max(now + AHEAD, settled or now)
+
+
+def _moments(rows: pa.Table) -> pa.ChunkedArray:
+    return pc.coalesce(rows["until"], rows["at"])
 
 
 def _columns(rows: pa.Table) -> pa.Table:
