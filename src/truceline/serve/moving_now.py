@@ -1,6 +1,8 @@
 """What moves now: the tracker fed as fixes come in, its tracks packed for readers and as rows of the picture.
 
 A track is told as it was when it was detected last, with the age of that: where it has got to since is not said.
+When it has been silent for as long as its class may be it is gone from what moves, and stays among the rows of the
+picture, with its last place and time, until an edition has it.
 """
 
 from typing import Any, NamedTuple
@@ -34,8 +36,11 @@ RECORD = np.dtype(
 GONE, COASTING = 1, 2
 #: What a track is said to be while nothing but its class is known, by `motion.CLASSES`.
 _WORDS = dict(zip(CLASSES, ("report", "vessel", "aircraft", "uav", "ground.vehicle"), strict=True))
-#: Half way to being left out a track coasts.
-_COASTS_S = np.array([MOTIONS[kind].silence_s.value / 2 for kind in CLASSES])
+#: Silent for so long a track is gone; half way to that it coasts.
+_SILENCE_S = np.array([MOTIONS[kind].silence_s.value for kind in CLASSES])
+_COASTS_S = _SILENCE_S / 2
+#: Rows of tracks that are gone are kept for so long: editions, which have them then, are minutes apart.
+_LEFT_S = 3600.0
 #: Slower than this nothing has a course.
 _LEAST_MPS = 0.3
 _MOST_KINDS = 255
@@ -63,9 +68,20 @@ class MovingNow:
         self._codes = np.empty(0, np.int64)  # those of `_known`, sorted
         self._kinds: list[str] = list(_WORDS.values())
         self._told = np.empty(0, RECORD)
-        self._seen_s = np.empty(0)
+        self._shown = self.tracker.snapshot(as_seen=True)  # as readers were told
+        self._left = picture.TRACKS.empty_table()
         self._whats: dict[int, str] = {}  # by serial, as readers were told
         self._rows_since = 0
+        self._newest_s, self._lag_s, self._pause_s = -np.inf, 0.0, 0.0
+
+    def begin(self, observations: pa.Table) -> None:
+        """Observations of before, which come no later than they might: what is silent by the clock is so at once.
+
+        They may come again by `take`: the tracker knows its rows.
+        """
+        self.take(observations)
+        self.tracker.flush()
+        self._newest_s = self.tracker.snapshot(as_seen=True).at_s
 
     def take(self, observations: pa.Table) -> None:
         """Observations just come in: fixes are tracked, states of what carries a name say what it is."""
@@ -84,11 +100,14 @@ class MovingNow:
 
     def frames(self, now_s: float) -> Frames:
         """The tracks now, and what changed since the last call."""
-        if not self._rows_since:
-            self.tracker.flush()  # nothing came: the newest second is whole
-        self._rows_since = 0
+        came, self._rows_since = self._rows_since > 0, 0
+        if not came:
+            self.tracker.flush()  # the newest second is whole
         self.tracker.settled()  # the picture's own points come of its editions
         shown = self.tracker.snapshot(as_seen=True)
+        event_s = self._event_s(shown.at_s, now_s, came)
+        shown = _of(shown, event_s - shown.seen_s <= _SILENCE_S[shown.kind])
+        self._leave(shown, event_s)
         records, whats = self._records(shown, now_s)
         before = self._told
         at = np.searchsorted(before["serial"], records["serial"])
@@ -96,20 +115,52 @@ class MovingNow:
         if len(before):
             near = np.minimum(at, len(before) - 1)
             same = before["serial"][near] == records["serial"]
-            same &= (self._seen_s[near] == shown.seen_s) & (before["flags"][near] == records["flags"])
+            same &= (self._shown.seen_s[near] == shown.seen_s) & (before["flags"][near] == records["flags"])
             same &= before["kind"][near] == records["kind"]
         gone = before[~np.isin(before["serial"], records["serial"])].copy()
         gone["flags"] = GONE
         names = self._new_names(shown, whats)
         for serial in gone["serial"].tolist():
             self._whats.pop(serial, None)
-        self._told, self._seen_s = records, shown.seen_s
+        self._told, self._shown = records, shown
         changed = np.concatenate([records[~same], gone])
         return Frames(now_s, list(self._kinds), names, records.tobytes(), changed.tobytes())
 
     def table(self) -> pa.Table:
-        """The tracks as rows of `picture.TRACKS`; what only a settled track has is null."""
-        shown = self.tracker.snapshot(as_seen=True)
+        """The tracks that `frames` told of last, and those lately gone, as rows of `picture.TRACKS`.
+
+        What only a settled track has is null.
+        """
+        return pa.concat_tables([self._rows(self._shown), self._left])
+
+    def _event_s(self, newest_s: float, now_s: float, came: bool) -> float:
+        """What time it is where the rows come from.
+
+        The newest row's, and from then on the clock's, as far behind as that row was, so that a source that is always
+        a minute late is not thought silent; less the pause before that row, so that one which is asked every ten
+        minutes is not either.
+        """
+        if newest_s > self._newest_s:
+            further_s = newest_s - self._newest_s if np.isfinite(self._newest_s) else 0.0
+            if came or not further_s:
+                self._lag_s, self._pause_s = max(now_s - newest_s, 0.0), further_s
+            else:  # of rows that came before
+                self._lag_s = max(self._lag_s - further_s, 0.0)
+            self._newest_s = newest_s
+        return max(newest_s, now_s - self._lag_s - self._pause_s)
+
+    def _leave(self, shown: Snapshot, event_s: float) -> None:
+        """Keep the rows of tracks that have fallen silent; what became part of another track is that track."""
+        before = self._shown
+        silent = ~np.isin(before.serial, shown.serial) & (event_s - before.seen_s > _SILENCE_S[before.kind])
+        if silent.any():
+            self._left = pa.concat_tables([self._left, self._rows(_of(before, silent))])
+        if self._left.num_rows:
+            again = pc.is_in(self._left["track_id"], id_column(shown.track.view(np.uint64)))
+            late = pc.greater(self._left["last_at"], moments(np.array([event_s - _LEFT_S]))[0])
+            self._left = self._left.filter(pc.and_not(late, again))
+
+    def _rows(self, shown: Snapshot) -> pa.Table:
         n = len(shown.serial)
         lon, lat = self.frame.to_degrees(shown.state[:, 0], shown.state[:, 1])
         major, minor, tilt = self.frame.ellipse(lon, lat, *shown.covariance[:, :3].T)
@@ -203,3 +254,11 @@ class MovingNow:
                 known = {"serial": serials[k], "id": track_id.hex(), "what": whats[k], "identity": identities[k]}
                 out.append(known)
         return out
+
+
+def _of(shown: Snapshot, rows: npt.NDArray[np.bool_]) -> Snapshot:
+    """Some of the tracks."""
+    if rows.all():
+        return shown
+    columns = [column[rows] for column in shown[1:]]
+    return Snapshot._make([shown.at_s, *columns])

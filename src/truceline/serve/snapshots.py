@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from truceline import finding, picture
 from truceline.intake import JOURNAL
@@ -14,8 +15,8 @@ from truceline.kernels.idset import index_in
 from truceline.observation import ids
 from truceline.pipeline import BOOK, made
 from truceline.rules.zones_at import ZONES
-from truceline.serve.child import packed
-from truceline.serve.window import DRAWN, FOLLOWED
+from truceline.serve.child import all_unpacked, packed
+from truceline.serve.window import DRAWN, FOLLOWED, Drawn
 from truceline.store import Book, Edition, Journal
 
 Tables = dict[str, pa.Table]
@@ -68,8 +69,9 @@ def unreported(folder: Path, day: date) -> bool:
     return all(row.day != day for row in Book(folder / BOOK).published())
 
 
-def joined(settled: Tables, now: Tables) -> Tables:
-    """The snapshot's tables, of what stands and what is drawn, but for the tracks as they are now."""
+def joined(settled: Tables, drawn: Drawn) -> Tables:
+    """The snapshot's tables, but for the tracks as they are now."""
+    now = all_unpacked(drawn.tables)
     tables = empty() | settled
     for name in FOLLOWED:
         if name in settled:
@@ -80,11 +82,14 @@ def joined(settled: Tables, now: Tables) -> Tables:
 
 
 def with_live(settled: pa.Table, live: pa.Table | None) -> pa.Table:
-    """Tracks as they are now in the place of what was settled of them."""
+    """Tracks as they are now in the place of what was settled of them, unless that is as new."""
     settled = _marked(settled, False)
     if live is None or not live.num_rows:
         return settled
     if settled.num_rows:
+        at = index_in(ids(live["track_id"]), ids(settled["track_id"]))
+        known = settled["last_at"].take(pa.array(at, mask=at < 0))
+        live = live.filter(pc.fill_null(pc.greater(live["last_at"], known), True))
         settled = settled.filter(pa.array(index_in(ids(settled["track_id"]), ids(live["track_id"])) < 0))
     return pa.concat_tables([settled, _marked(live, True)])
 
