@@ -15,8 +15,8 @@ from truceline.kernels.idset import index_in
 from truceline.observation import ids
 from truceline.pipeline import BOOK, made
 from truceline.rules.zones_at import ZONES
-from truceline.serve.child import all_unpacked, packed
-from truceline.serve.window import DRAWN, FOLLOWED, Drawn
+from truceline.serve.child import packed
+from truceline.serve.window import DRAWN, FOLLOWED
 from truceline.store import Book, Edition, Journal
 
 Tables = dict[str, pa.Table]
@@ -69,9 +69,8 @@ def unreported(folder: Path, day: date) -> bool:
     return all(row.day != day for row in Book(folder / BOOK).published())
 
 
-def joined(settled: Tables, drawn: Drawn) -> Tables:
-    """The snapshot's tables, but for the tracks as they are now."""
-    now = all_unpacked(drawn.tables)
+def joined(settled: Tables, now: Tables) -> Tables:
+    """The snapshot's tables, of what stands and what is drawn, but for the tracks as they are now."""
     tables = empty() | settled
     for name in FOLLOWED:
         if name in settled:
