@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import json
 import re
 import struct
 import time
@@ -210,76 +209,3 @@ async def _watching(service: Service, seconds: float) -> list[tuple[float, int, 
     except TimeoutError:
         pass
     return frames
-
-
-def probing(service: Service, per_s: float, seconds: float) -> Any:
-    """From a post's first byte to its event on the stream of events; how many were not seen. `_probing` says how."""
-    return asyncio.run(_probing(service, per_s, seconds))
-
-
-async def _probing(service: Service, per_s: float, seconds: float) -> tuple[list[float], list[float], int]:
-    """Posts at random moments; a picture event whose revision has the probe's incident (asked for by `since`) shows it.
-
-    The time is that of the event where the picture asked for has its revision, and of the answer where that has a later
-    one: never too early.
-    """
-    rng = np.random.default_rng(5)
-    sent: dict[tuple[int, int], float] = {}
-    acknowledged, shown = [], []
-    source = await asyncio.open_connection("127.0.0.1", service.port, limit=1 << 26)
-    asking = await asyncio.open_connection("127.0.0.1", service.port, limit=1 << 26)
-    events = await asyncio.open_connection("127.0.0.1", service.port, limit=1 << 26)
-    token = service.readers[-1]
-    events[1].write(
-        f"GET /api/stream/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
-    )
-
-    async def ask(since: int | None) -> Any:
-        query = "collections=events" + ("" if since is None else f"&since={since}")
-        asking[1].write(
-            f"GET /api/picture?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
-        )
-        head = await asking[0].readuntil(b"\r\n\r\n")
-        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-        return json.loads(await asking[0].readexactly(length))
-
-    revision = (await ask(None))["revision"]
-
-    async def hear() -> None:
-        nonlocal revision
-        async for line in events[0]:
-            heard = time.perf_counter()
-            if not line.startswith(b"data:"):
-                continue
-            told = json.loads(line[5:])
-            if "revision" not in told or told["revision"] <= revision:
-                continue
-            found = await ask(revision)
-            revision = found["revision"]
-            at = heard if revision == told["revision"] else time.perf_counter()
-            for feature in found["collections"]["events"]["upserted"]:
-                lon, lat = feature["geometry"]["coordinates"][:2] if feature["geometry"] else (0, 0)
-                begun = sent.pop((round(lon * 1e3), round(lat * 1e3)), None)
-                if begun is not None:
-                    shown.append(at - begun)
-
-    listening = asyncio.create_task(hear())
-    until_s = time.perf_counter() + seconds
-    number = 0
-    while time.perf_counter() < until_s:
-        number += 1
-        place = number * 7919 % 840  # one that follows another is far from it: they are two events
-        lon, lat = 41.2 + place % 20 * 0.06, 48 + place // 20 * 0.06
-        body = (
-            b'{"kind":"sighting","what":"explosion.impact","at":"%s","lon":%.3f,"lat":%.3f,"sensor":"probe","count":1}'
-            % (service.now().isoformat().encode(), lon, lat)
-        )
-        begun = sent[round(lon * 1e3), round(lat * 1e3)] = time.perf_counter()
-        await post(*source, service.device, "post-0", body)
-        acknowledged.append(time.perf_counter() - begun)
-        await asyncio.sleep(float(rng.exponential(1 / per_s)))
-    with_patience = time.perf_counter() + 5
-    while sent and time.perf_counter() < with_patience:
-        await asyncio.sleep(0.05)
-    listening.cancel()
-    return acknowledged, shown, len(sent)
