@@ -24,6 +24,7 @@ from truceline.errors import MissionError, SourceError
 from truceline.feeds import adsb_states
 from truceline.kernels import cpr, modes
 from truceline.mission import Source
+from truceline.store import Journal
 
 RECEIVED_AT = datetime(2031, 3, 16, tzinfo=UTC)
 T = 1931257300
@@ -380,6 +381,39 @@ class TestStates:
         assert {row["at"] for row in accepted} == {AT + timedelta(milliseconds=250)}
         assert [row["kind"] for row in accepted] == ["fix", "status", "status"]
         assert [row["adsb_repeated"] for row in accepted] == [False, True, True]
+
+    @settings(deadline=None, max_examples=25)
+    @given(data=st.data())
+    def test_a_vector_that_is_sent_again_is_a_duplicate_whichever_poll_it_came_in(self, data, tmp_path_factory):
+        """An address that is polled sends what it has, new or not. A vector is its own bytes, without the envelope's
+        time: the same aircraft with the same last contact has the same id in every poll, in any order of the polls."""
+        few = st.integers(0, 3)
+        heard = data.draw(st.lists(st.tuples(few, few), min_size=1, max_size=8, unique=True))
+        polls = data.draw(st.lists(st.lists(st.sampled_from(heard), max_size=6), min_size=2, max_size=4))
+        folder = tmp_path_factory.mktemp("polls")
+        whole = Source(id="s", feed="adsb", paths=[])
+        first: set[tuple[int, int]] = set()
+        with Journal(folder / "journal") as journal:
+            for number, sent in enumerate(polls):
+                states = [
+                    [f"4b181{who}", "EXER1   ", "X", T + s, T + s, 30.75 + s / 100, 46.45, 9144.0, False, 154.3, 90.0,
+                     0.0, None, 9296.0, "1000", False, 0, 8]
+                    for who, s in sent
+                ]  # fmt: skip
+                path = folder / f"{number}.json"
+                path.write_text(json.dumps({"time": T + 10 * number, "states": states}))
+                counts = [
+                    journal.ingest(batch.observations, batch.rejections)
+                    for batch in feeds.read(whole, folder, str(path), RECEIVED_AT + timedelta(seconds=number))
+                ]
+                new = set(sent) - first
+                assert sum(one.accepted for one in counts) == len(new)
+                assert sum(one.duplicates for one in counts) == len(sent) - len(new)
+                first |= new
+            if first:
+                kept = journal.table("observation").to_pylist()
+                assert {(int(row["identity"][-1]), int(row["at"].timestamp()) - T) for row in kept} == first
+                assert all(json.loads(row["raw"])[0] == row["identity"].removeprefix("icao:") for row in kept)
 
     def test_who_moves_is_not_where_he_was(self, read):
         """Without the time of the position: the same digits again, at 300 knots. Who stands may say them again."""
