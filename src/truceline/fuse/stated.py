@@ -56,13 +56,17 @@ class Said:
     """What the fixes behind some rows say, column by column."""
 
     confidence: npt.NDArray[np.float64]  # NaN where none is stated
-    _numbers: Ints
+    number: Ints  # of the statement
     _columns: Mapping[str, tuple[Ints, list[str]]]
 
     def column(self, name: str) -> tuple[Ints, list[str]]:
         """Codes into sorted words, -1 for null; and the words."""
         codes, words = self._columns[name]
-        return codes[self._numbers], words
+        return codes[self.number], words
+
+    def of(self, number: Ints) -> "Said":
+        """What statements of these numbers say, whatever the confidence."""
+        return Said(np.full(len(number), np.nan), number, self._columns)
 
 
 class Statements:

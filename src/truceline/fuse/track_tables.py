@@ -17,6 +17,7 @@ from truceline.fuse.in_order import order_by
 from truceline.fuse.stated import Said, Statements
 from truceline.fuse.tracker_state import Settled
 from truceline.kernels import tracks as t
+from truceline.kernels.grid import distinct
 from truceline.observation import ID, RELEASES, id_column
 
 #: What a claim of an identity, and a detection's, can be at odds with.
@@ -145,19 +146,32 @@ def _stated(groups: Groups, said: Said) -> dict[str, Any]:
     confident = share[rows, best] if groups.count else np.empty(0)
     if groups.count:
         share[rows, best] = 0.0
-    identities, names = said.column("identity")
-    labels, release = said.column("release")
+    # the rest is told by the distinct statements of a track, which are few
+    stated, of, count = _distinct(groups, said)
+    identities, names = stated.column("identity")
+    labels, release = stated.column("release")
     ranks = [RELEASES.index(label) if label in RELEASES else len(RELEASES) - 1 for label in release]
     return {
         "what": chosen(best, words),
         "confidence": single(confident),
         "alternatives": likelihoods(share, words or [""], _LEAST_SHARE),
-        "identity": chosen(groups.most(identities), names),
-        "identities": groups.words(identities, names),
-        "sources": groups.words(*said.column("source")),
-        "sensors": groups.words(*said.column("sensor")),
-        "release": narrowest(groups.greatest(np.array([*ranks, len(RELEASES) - 1], np.float64)[labels])),
+        "identity": chosen(of.most(identities, count), names),
+        "identities": of.words(identities, names),
+        "sources": of.words(*stated.column("source")),
+        "sensors": of.words(*stated.column("sensor")),
+        "release": narrowest(of.greatest(np.array([*ranks, len(RELEASES) - 1], np.float64)[labels])),
     }
+
+
+def _distinct(groups: Groups, said: Said) -> tuple[Said, Groups, Floats]:
+    """The distinct statements of each group, their groups, and how many rows each has; rows are group by group."""
+    width = int(said.number.max(initial=0)) + 1
+    each = groups.group * width + said.number
+    begins = np.flatnonzero(np.append(True, each[1:] != each[:-1])[: len(each)])
+    found = distinct(each[begins])
+    rows = np.diff(np.append(begins, len(each)))
+    count = np.bincount(np.searchsorted(found, each[begins]), rows, len(found))
+    return said.of(found % width), Groups(found // width, groups.count), count
 
 
 def _assembled(columns: Mapping[str, Any], rows: int, schema: pa.Schema) -> pa.Table:
