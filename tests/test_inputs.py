@@ -377,7 +377,7 @@ def test_a_connection_that_breaks_is_made_again(tmp_path):
             server.close()
             await until(
                 lambda: (
-                    live.board()["s"]["state"] == "failing" and "Connect call failed" in live.board()["s"]["problem"]
+                    live.board()["s"]["state"] == "failing" and "Connect" in live.board()["s"]["problem"]
                 )
             )
 

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
+from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -68,7 +67,7 @@ def posted(payloads: Sequence[Sent]) -> Iterator[Posted]:
         first = np.searchsorted(owner, np.arange(len(payloads)))
         records = replace(
             json_records(1, raws, faults_of(data, starts, ends, wrong, LONGEST_RECORD)),
-            leaves=_leaves([payloads[one].source.id for one in owner.tolist()], raws),
+            leaves=_leaves(payloads, owner, raws),
         )
         tables, owners = [], []
         for rows in intake.batch(records, partial(read_columns, records.columns, source)):
@@ -80,10 +79,12 @@ def posted(payloads: Sequence[Sent]) -> Iterator[Posted]:
         before += np.bincount(owner, minlength=len(payloads))
 
 
-def _leaves(sources: list[str], raws: list[bytes]) -> list[bytes]:
-    """The records' hashes; what stands together of one source is hashed together."""
-    runs = groupby(zip(sources, raws, strict=True), itemgetter(0))
-    return [leaf for source, run in runs for leaf in observation.leaves(source, [raw for _, raw in run])]
+def _leaves(payloads: Sequence[Sent], owner: npt.NDArray[np.int64], raws: list[bytes]) -> list[bytes]:
+    """The records' hashes; what stands together is hashed together."""
+    cuts = [0, *(np.flatnonzero(np.diff(owner)) + 1).tolist(), len(raws)]
+    sources = [payloads[one].source.id for one in owner[cuts[:-1]].tolist()]
+    runs = zip(sources, pairwise(cuts), strict=True)
+    return [leaf for source, (begin, end) in runs for leaf in observation.leaves(source, raws[begin:end])]
 
 
 def _owned(
@@ -92,19 +93,15 @@ def _owned(
     """Rows with what their own payloads say of them; `of` is the payload of each."""
     if not rows.num_rows:
         return rows
-    mine = [payloads[one] for one in of.tolist()]
-    own: dict[str, Any] = {
-        "record": numbers,
-        "file": [one.name for one in mine],
-        "received_at": [(one.received_at - _EPOCH) // timedelta(microseconds=1) for one in mine],
-        "source": [one.source.id for one in mine],
-        "release": [one.source.release for one in mine],
-        "licence": [one.source.licence for one in mine],
+    said: dict[str, list[Any]] = {
+        "file": [one.name for one in payloads],
+        "received_at": [(one.received_at - _EPOCH) // timedelta(microseconds=1) for one in payloads],
+        "source": [one.source.id for one in payloads],
+        "release": [one.source.release for one in payloads],
+        "licence": [one.source.licence for one in payloads],
     }
-    return pa.Table.from_arrays(
-        [
-            pa.array(own[field.name], field.type) if field.name in own else column
-            for field, column in zip(rows.schema, rows.columns, strict=True)
-        ],
-        schema=rows.schema,
-    )
+    place = pa.array(of)
+    own = {name: pa.array(each, rows.schema.field(name).type).take(place) for name, each in said.items()}
+    own["record"] = pa.array(numbers)
+    columns = [own.get(field.name, column) for field, column in zip(rows.schema, rows.columns, strict=True)]
+    return pa.Table.from_arrays(columns, schema=rows.schema)
