@@ -18,6 +18,7 @@ from truceline import picture
 from truceline.frame import Frame
 from truceline.fuse.assumptions import CONFLICT, stream
 from truceline.fuse.columns import coded, single
+from truceline.fuse.in_order import order_by
 from truceline.fuse.movement_gaps import Silences
 from truceline.fuse.movement_heard import Listening
 from truceline.fuse.movement_meetings import Meetings
@@ -118,7 +119,7 @@ def movements(
         Meetings(whole, harbours, Spill(into, "states", parts), listening.begins_s, listening.ends_s),
     )
     for piece in pieces_of(points):
-        for first, fixes in Fixes.of(whole.tracks, piece, frame).blocks(_BLOCK):
+        for first, fixes in Fixes.blocks(whole.tracks, piece, frame, _BLOCK):
             for one in telling:
                 one.add(first, fixes)
     return assembled([part for one in telling for part in one.told()], whole)
@@ -188,7 +189,7 @@ def tied(events: pa.Table, movements: pa.Table, points: Rows) -> pa.Table:
         track, at = rows_of(made["track_id"], piece["track_id"]), piece["at"].cast(pa.int64()).to_numpy()
         high, low = ids(piece["observation_id"]).T
         order = np.flatnonzero(track >= 0)
-        order = order[np.lexsort((low[order], high[order], at[order], track[order]))]
+        order = order[order_by(track[order], at[order], high[order], low[order])]
         track, at = track[order], at[order]
         rows = [np.empty(0, np.int64)]
         for k in np.flatnonzero(np.isin(number, track)).tolist():

@@ -21,8 +21,8 @@ Ids = npt.NDArray[np.uint64]
 Columns = dict[str, npt.NDArray[Any]]
 Records = TypeVar("Records", bound=NamedTuple)
 
-#: Rows of a part of what is laid aside: some 50 MB while it is worked on. Parts are files open at a time.
-_PART_ROWS, _MOST_PARTS = 1 << 19, 128
+#: Rows of a part of what is laid aside: some 80 MB while it is worked on. Parts are files open at a time.
+_PART_ROWS, _MOST_PARTS = 1 << 18, 128
 
 
 class Seen(NamedTuple):

@@ -16,6 +16,7 @@ from truceline import picture
 from truceline.frame import Frame
 from truceline.fuse import columns
 from truceline.fuse.columns import moments, release_ranks, single
+from truceline.fuse.in_order import order_by
 from truceline.fuse.movement_assumptions import PLACE_SIGMA_M
 from truceline.fuse.tables import where
 from truceline.kernels.idset import index_in
@@ -30,7 +31,8 @@ _NOUNS = {"vessel": "vessel", "aircraft": "aircraft", "uav": "drone", "ground": 
 
 #: An interval so many times the one on a fix's other side is a gap, and says little of its speed.
 _GAP = 3.0
-#: Of `Fixes`, one number a point.
+#: Of points; and of `Fixes`, one number a point.
+_READ = ("track_id", "observation_id", "at", "lon", "lat", "major_m", "minor_m", "tilt_deg", "speed_mps", "course_deg")
 _ARRAYS = ("track", "at_s", "east_m", "north_m", "var_e", "cov_en", "var_n", "velocity_e", "velocity_n")
 
 
@@ -60,7 +62,7 @@ class Fixes:
         at, lon, lat = (to_numpy(points[name]).astype(np.float64) for name in ("at", "lon", "lat"))
         rows = np.flatnonzero((track >= 0) & np.isfinite(at + lon + lat))
         high, low = ids(points["observation_id"]).T
-        rows = rows[np.lexsort((low[rows], high[rows], at[rows], track[rows]))]
+        rows = rows[order_by(track[rows], at[rows], high[rows], low[rows])]
         track, at, lon, lat = track[rows], at[rows], lon[rows], lat[rows]
         east, north = frame.to_local(lon, lat)
         errors = (_numbers(points, name, rows) for name in ("major_m", "minor_m", "tilt_deg"))
@@ -79,28 +81,28 @@ class Fixes:
             tracks, one_array(named), frame, first, track, at, east, north, var_e, cov, var_n, velocity_e, velocity_n
         )
 
+    @classmethod
+    def blocks(cls, tracks: pa.Table, points: pa.Table, frame: Frame, most: int) -> Iterator[tuple[int, "Fixes"]]:
+        """Of whole tracks, about `most` points at a time, with the number of the first of them; `tracks` by id."""
+        points = points.select(_READ)
+        track = rows_of(tracks["track_id"], points["track_id"])
+        if (np.diff(track) < 0).any() or (track[:1] < 0).any():
+            order = np.argsort(track, kind="stable")[int(np.sum(track < 0)) :]
+            track, points = track[order], points.take(pa.array(order))
+        begin = 0
+        while begin < len(track):
+            end = begin + most
+            end = int(np.searchsorted(track, track[end])) if end < len(track) else len(track)
+            end = max(end, int(np.searchsorted(track, track[begin], side="right")))
+            first, last = int(track[begin]), int(track[end - 1])
+            fixes = cls.of(tracks.slice(first, last - first + 1), points.slice(begin, end - begin), frame)
+            if len(fixes.at_s):
+                yield first, fixes
+            begin = end
+
     def begins(self) -> Ints:
         """The fixes that have a next one on their track."""
         return np.flatnonzero(np.diff(self.track, append=-1) == 0)
-
-    def blocks(self, most: int) -> Iterator[tuple[int, "Fixes"]]:
-        """Whole tracks, about `most` fixes at a time, and the number of the first track; tracks alone have none."""
-        begin = int(np.searchsorted(self.first, 0, side="right")) - 1
-        stop = int(np.searchsorted(self.first, self.first[-1]))
-        while begin < stop:
-            end = max(int(np.searchsorted(self.first, self.first[begin] + most, side="right")) - 1, begin + 1)
-            end = min(end, stop)
-            rows = slice(int(self.first[begin]), int(self.first[end]))
-            arrays = {name: getattr(self, name)[rows] for name in _ARRAYS}
-            part = replace(
-                self,
-                tracks=self.tracks.slice(begin, end - begin),
-                observation_id=self.observation_id[rows],
-                first=self.first[begin : end + 1] - self.first[begin],
-                **arrays | {"track": arrays["track"] - begin},
-            )
-            yield begin, part
-            begin = end
 
     def only(self, rows: Ints) -> "Fixes":
         """Some of the fixes, ascending, with the velocities that they have among all."""
@@ -110,7 +112,7 @@ class Fixes:
         return replace(self, observation_id=named, first=first.astype(np.int64), **arrays)
 
     def joined(self, parts: Sequence[tuple[int, "Fixes"]]) -> "Fixes":
-        """The fixes of `blocks` on these tracks, one behind the other."""
+        """Fixes of `blocks` of these tracks, one behind the other."""
         arrays: dict[str, Any] = {
             name: np.concatenate([getattr(self, name), *(getattr(part, name) for _, part in parts)]) for name in _ARRAYS
         }

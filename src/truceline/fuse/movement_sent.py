@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from truceline.frame import Frame
 from truceline.fuse import movement_assumptions as assumed
+from truceline.fuse.in_order import order_by
 from truceline.fuse.movement_pieces import Columns, Seen, Spill, each, joined, some, stacked, taken
 from truceline.fuse.movement_rows import Fixes, covariance
 from truceline.fuse.stated import Words
@@ -22,6 +23,8 @@ Ids = npt.NDArray[np.uint64]
 
 #: Beside an identity's number: slots of ten minutes fit for twenty thousand years.
 _SLOTS = 1 << 30
+#: What fixes are sorted by.
+_ORDER = ("who", "at_s", "high", "low")
 
 
 class Runs(NamedTuple):
@@ -147,7 +150,7 @@ class _Stated(NamedTuple):
 
 def _runs(rows: Columns, frame: Frame, fastest: Floats) -> tuple[Runs, Ints]:
     """The runs of jumps of some identities, and in which slots of time an identity jumped."""
-    rows = taken(rows, np.lexsort((rows["low"], rows["high"], rows["at_s"], rows["who"])))
+    rows = taken(rows, order_by(*(rows[name] for name in _ORDER)))
     s = _Stated(rows["who"], rows["at_s"], rows["at_sigma_s"], _place(rows, frame), fastest[rows["what"]])
     b = np.arange(1, len(s.who))
     b = b[s.who[b] == s.who[b - 1]]
@@ -204,7 +207,7 @@ def _crowds(rows: Columns) -> Columns:
         crowd[full] = np.maximum(crowd[full], np.where(stays[which], there[of], 0))
     some = np.flatnonzero(crowd >= assumed.ONE_POINT.value)
     rows = taken(rows, some) | {"crowd": crowd[some]}
-    order = np.lexsort((rows["low"], rows["high"], rows["at_s"], rows["who"]))
+    order = order_by(*(rows[name] for name in _ORDER))
     key = (rows["who"] * _SLOTS + slot[some])[order]
     return taken(rows, order[np.flatnonzero(np.diff(key, prepend=-1))])
 
