@@ -170,7 +170,7 @@ def _distinct(groups: Groups, said: Said) -> tuple[Said, Groups, Floats]:
     begins = np.flatnonzero(np.append(True, each[1:] != each[:-1])[: len(each)])
     found = distinct(each[begins])
     rows = np.diff(np.append(begins, len(each)))
-    count = np.bincount(np.searchsorted(found, each[begins]), rows, len(found))
+    count = np.bincount(np.searchsorted(found, each[begins]), rows, len(found)).astype(np.float64)
     return said.of(found % width), Groups(found // width, groups.count), count
 
 
