@@ -90,17 +90,19 @@ def test_parts_are_the_tracks_in_memory(tmp_path_factory, seed, batch, part_rows
         patch.setattr(tracking, "_CHUNK", chunk)
         whole = track(rows, FRAME)
         patch.setattr(in_order, "RUN_ROWS", run_rows)
-        patch.setattr(in_order, "PIECE_ROWS", piece_rows)
+        patch.setattr(in_order, "BLOCK_ROWS", piece_rows)
+        patch.setattr(in_order, "PIECE_ROWS", piece_rows + 5)
         batches = (rows.slice(low, batch) for low in range(0, rows.num_rows, batch))
         parts = track_in_parts(batches, FRAME, tmp_path_factory.mktemp("parts"), part_rows=part_rows)
         the_same(parts, whole)
-        assert max(piece.num_rows for piece in parts.fixes) <= piece_rows
+        assert max(piece.num_rows for piece in parts.fixes) <= piece_rows + 5
 
 
 def test_fixes_come_in_order_of_time_then_id(tmp_path, monkeypatch):
     """Every fix once, as it was; those without time last."""
     monkeypatch.setattr(in_order, "RUN_ROWS", 100)
     monkeypatch.setattr(in_order, "PIECE_ROWS", 30)
+    monkeypatch.setattr(in_order, "BLOCK_ROWS", 8)
     rows = a_scene(1)
     given_ = rows.filter(pc.equal(rows["kind"], "fix")).select(COLUMNS)
     fixes = track_in_parts([rows], FRAME, tmp_path).fixes

@@ -27,8 +27,9 @@ SCHEMA = pa.schema([CORE.field(name) for name in COLUMNS])
 WORDS = tuple(field.name for field in SCHEMA if pa.types.is_string(field.type))
 CODED = pa.schema([pa.field(f.name, pa.int32()) if f.name in WORDS else f for f in SCHEMA])
 
-#: Rows sorted at a time (55 MB and their keys), and of a piece of a file; when runs are merged one of each is held.
-RUN_ROWS, PIECE_ROWS = 1 << 19, 1 << 15
+#: Rows sorted at a time (55 MB and their keys); of a block of a file, of which one of each run is held when runs are
+#: merged; and of a piece as it is handed out.
+RUN_ROWS, BLOCK_ROWS, PIECE_ROWS = 1 << 19, 1 << 13, 1 << 15
 
 #: Time, then the two halves of the id.
 Keys = tuple[npt.NDArray[np.float64], npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
@@ -85,8 +86,7 @@ def fixes_of(rows: pa.Table) -> pa.Table:
 class InOrder:
     """Fixes in order of time, then id, in files of `into`; those without time last.
 
-    `coded` has the columns of `CODED`, codes of `words`; `fixes` those of `SCHEMA`. Both have pieces of at most
-    `PIECE_ROWS` rows.
+    `coded` has the columns of `CODED`, codes of `words`; `fixes` those of `SCHEMA`, in pieces of `PIECE_ROWS` rows.
     """
 
     coded: Pieces
@@ -97,7 +97,7 @@ class InOrder:
         """With words for their codes."""
 
         def read() -> Iterator[pa.Table]:
-            for piece in self.coded:
+            for piece in gathered(self.coded, PIECE_ROWS):
                 yield self.plain(piece)
 
         return Pieces(SCHEMA, self.coded.num_rows, read)
@@ -107,7 +107,7 @@ class InOrder:
         columns = [
             self.words[name].column(coded[name].to_numpy()) if name in WORDS else coded[name] for name in COLUMNS
         ]
-        return pa.Table.from_arrays(columns, schema=SCHEMA)
+        return pa.Table.from_arrays(columns, schema=SCHEMA).combine_chunks()
 
 
 def in_order(tables: Iterable[pa.Table], into: Path) -> InOrder:
@@ -217,16 +217,16 @@ def _run(parts: list[pa.Table], path: Path) -> _Run:
     by = order(of)
     first, last = (0, -1) if by is None else (int(by[0]), int(by[-1]))
     with PieceWriter(path, CODED) as file:
-        for low in range(0, rows.num_rows, PIECE_ROWS):
-            some = slice(low, low + PIECE_ROWS)
-            file.write(rows.slice(low, PIECE_ROWS) if by is None else rows.take(pa.array(by[some])))
+        for low in range(0, rows.num_rows, BLOCK_ROWS):
+            some = slice(low, low + BLOCK_ROWS)
+            file.write(rows.slice(low, BLOCK_ROWS) if by is None else rows.take(pa.array(by[some])))
     return _Run(path, file.close(), _key(of, first), _key(of, last))
 
 
 def _merged(runs: list[_Run], path: Path) -> Pieces:
     """Runs in order of their first keys as one file; theirs are removed."""
     with PieceWriter(path, CODED) as file:
-        for piece in gathered(_blocks(runs), PIECE_ROWS):
+        for piece in gathered(_blocks(runs), BLOCK_ROWS):
             file.write(piece)
     for run in runs:
         run.path.unlink()
