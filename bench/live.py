@@ -1,6 +1,7 @@
 """The live picture's costs: python -m bench.live
 
-- drawing: CPU seconds of one drawing of the window, by how many observations are in it;
+- drawing: CPU seconds by how many observations are in the window: of all of it, of five new ones, of what is left for
+  when nothing comes in; and of the service for what five new ones have changed;
 - tracks: CPU milliseconds of the service for one frame of 50,000 tracks, all of them changed, to one reader;
 - events: CPU milliseconds of the service for one message to 500 readers.
 
@@ -23,43 +24,61 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from truceline.observation import id_column
+
 TRACKS, READERS, MOMENTS, MESSAGES = 50_000, 500, 10, 20
 WINDOWS = (400, 1_000, 10_000)
 
 
-def drawing() -> dict[int, float]:
+def drawing() -> dict[int, dict[str, float]]:
     """CPU seconds by observations: the example's, again and again at other places and times."""
     import a_service
-    from truceline.observation import id_column
+    from truceline.serve import child, snapshots
+    from truceline.serve.drawing import Patch
     from truceline.serve.window import Window
 
     rng = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as kept:
         window = Window(a_service.an_example(Path(kept) / "two-days"))
         window.begin(a_service.NOW)
-        base = window._rows
+        window.draw(a_service.NOW, 0.5, anew=True)  # what is loaded and read at first use is so
+        base = window._rows.filter(pc.not_equal(window._rows["kind"], "fix"))
         out = {}
         for n in WINDOWS:
-            parts = [base]
-            for _ in range(n // base.num_rows):
-                moved = base
-                shift = int(rng.uniform(-36e3, 36e3) * 1e6)
-                for name, by in (("lon", rng.normal(0, 0.6)), ("lat", rng.normal(0, 0.4))):
-                    moved = moved.set_column(moved.column_names.index(name), name, pc.add(moved[name], by))
-                for name in ("at", "until"):
-                    later = pc.add(moved[name].cast(pa.int64()), shift).cast(moved[name].type)
-                    moved = moved.set_column(moved.column_names.index(name), name, later)
-                fresh = id_column(rng.integers(1, 2**62, (base.num_rows, 2)).astype(np.uint64))
-                parts.append(moved.set_column(0, "observation_id", fresh))
-            window._rows = pa.concat_tables(parts).slice(0, n).combine_chunks()
-            watched = window.draw(a_service.NOW, 0.5).candidates["finding_id"].to_pylist()[:100]
-            taken = []
-            for _ in range(3):
+            rows = pa.concat_tables([base, *(_elsewhere(base, rng) for _ in range(n // base.num_rows + 1))])
+            window._rows = rows.slice(0, n).combine_chunks()
+            took: dict[str, list[float]] = {"whole": [], "new": [], "due": [], "shown": []}
+            for k in range(5):
                 begun = time.process_time()
-                window.draw(a_service.NOW, 0.5, watched)
-                taken.append(time.process_time() - begun)
-            out[n] = min(taken)
+                drawn = window.draw(a_service.NOW, 0.5, anew=True)
+                took["whole"].append(time.process_time() - begun)
+                tables = Patch(drawn.tables, None).applied({})
+                watched = drawn.candidates["finding_id"].to_pylist()[:100]
+                begun = time.process_time()
+                window.take(_elsewhere(rows.slice(n + 5 * k, 5), rng), a_service.NOW)
+                drawn = window.draw(a_service.NOW, 0.5, watched)
+                contents = child.all_packed(drawn.tables)
+                took["new"].append(time.process_time() - begun)
+                begun = time.process_time()
+                snapshots.joined({}, Patch(child.all_unpacked(contents), drawn.gone).applied(tables))
+                took["shown"].append(time.process_time() - begun)
+                begun = time.process_time()
+                window.draw(a_service.NOW, 0.5, watched, due=True)
+                took["due"].append(time.process_time() - begun)
+            out[n] = {what: min(seconds) for what, seconds in took.items()}
     return out
+
+
+def _elsewhere(rows: pa.Table, rng: np.random.Generator) -> pa.Table:
+    """The observations at another place and time, as others."""
+    shift = int(rng.uniform(-36e3, 36e3) * 1e6)
+    for name, by in (("lon", rng.normal(0, 0.6)), ("lat", rng.normal(0, 0.4))):
+        rows = rows.set_column(rows.column_names.index(name), name, pc.add(rows[name], by))
+    for name in ("at", "until"):
+        later = pc.add(rows[name].cast(pa.int64()), shift).cast(rows[name].type)
+        rows = rows.set_column(rows.column_names.index(name), name, later)
+    fresh = id_column(rng.integers(1, 2**62, (rows.num_rows, 2)).astype(np.uint64))
+    return rows.set_column(rows.column_names.index("observation_id"), "observation_id", fresh)
 
 
 def _serve(pipe: Any, folder: str) -> None:
@@ -158,8 +177,9 @@ def streams() -> dict[str, float]:
 
 
 def main() -> None:
-    for n, seconds in drawing().items():
-        print(f"drawing {n:6,} observations: {seconds:.2f} s of CPU")
+    for n, took in drawing().items():
+        told = ", ".join(f"{what} {1000 * seconds:.0f}" for what, seconds in took.items())
+        print(f"drawing of {n:6,} observations, ms of CPU: {told}")
     found = streams()
     print(f"a frame of {TRACKS:,} changed tracks to one reader: {found['tracks_ms']:.0f} ms of CPU")
     print(f"a message to {READERS} readers of events: {found['events_ms']:.0f} ms of CPU")

@@ -48,6 +48,8 @@ _MAP_M = 25.0
 _MAP_CORNERS = 20
 #: Cells in which it is looked up which settlements any point may lie at.
 _CELL_M = 5_000.0
+#: Drawings of settlements near some points that are kept: more than the clauses and exemptions of one judging ask for.
+_NEAR_KEPT = 32
 #: Cells of a zone's raster: there is one zone to an index, and often few rows to ask of it.
 _CELLS = 2**14
 
@@ -186,6 +188,8 @@ class Zones:
         some = within_reach(east, north, near, radius_m * _LARGER)
         key = (zone.id, some.tobytes())
         if key not in self._drawn_near:
+            if len(self._drawn_near) >= _NEAR_KEPT:  # the live picture asks near other points with every record
+                del self._drawn_near[next(iter(self._drawn_near))]
             self._drawn_near[key] = Drawn(joined(east[some], north[some], np.full(int(some.sum()), radius_m)))
         return self._drawn_near[key]
 
