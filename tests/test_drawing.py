@@ -18,7 +18,7 @@ import a_service
 from truceline import pipeline
 from truceline.observation import id_column, ids
 from truceline.rules.cases import cases
-from truceline.serve import window
+from truceline.serve import child, picturing, window
 from truceline.serve.changes import IDS, fingerprints
 from truceline.serve.drawing import Patch
 from truceline.serve.window import FOLLOWED, Window
@@ -181,6 +181,21 @@ def test_what_nothing_new_touches_is_not_drawn(example, rows):
     assert drawn.upserted["incidents"] == drawn.tables["incidents"]["incident_id"].to_pylist()
     assert not any(drawn.removed.values())
     assert tables["incidents"].num_rows > 50
+
+
+def test_fixes_that_are_too_many_are_not_wanted_any_more(example, monkeypatch):
+    """It is answered also where they are all that comes in and nothing is drawn; what else comes in is."""
+    monkeypatch.setattr(window, "MOST_FIXES", 10)
+    asked = picturing.picture(example, None)
+    asked("begin", a_service.NOW, 0.5, [])
+    few = reports(8, 3)
+    fixes = few.set_column(few.column_names.index("kind"), "kind", pa.array(["fix"] * 8))
+    assert asked("take", a_service.NOW, 0.5, [], child.packed(fixes)).follows
+    others = fixes.set_column(0, "observation_id", id_column(ids(fixes["observation_id"]) + np.uint64(1)))
+    assert asked("take", a_service.NOW, 0.5, [], child.packed(others)) == (False, False)
+    drawn = asked("take", a_service.NOW, 0.5, [], child.packed(reports(8, 4)))
+    assert drawn.upserted["events"]
+    assert not drawn.follows
 
 
 def test_a_report_beside_a_fire_is_made_up_for(example, rows):

@@ -48,8 +48,9 @@ _MAP_M = 25.0
 _MAP_CORNERS = 20
 #: Cells in which it is looked up which settlements any point may lie at.
 _CELL_M = 5_000.0
-#: Drawings of settlements near some points that are kept: more than the clauses and exemptions of one judging ask for.
-_NEAR_KEPT = 32
+#: Drawings of settlements near some points that are kept, some 100 kB each: more than one judging asks for, which has
+#: one for each of a year's lines.
+_NEAR_KEPT = 128
 #: Cells of a zone's raster: there is one zone to an index, and often few rows to ask of it.
 _CELLS = 2**14
 
