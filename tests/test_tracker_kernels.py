@@ -20,9 +20,7 @@ def table():
 
 
 def coefficients(dt, kind, table):
-    out = np.full(mo.COEFFICIENTS, np.nan)
-    mo.coefficients(dt, kind, table, out)
-    return out
+    return mo.coefficients(dt, kind, table, np.full((mo.STEPS, mo.COEFFICIENTS), np.nan))
 
 
 def steps(dt, kind, table):

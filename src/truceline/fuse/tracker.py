@@ -33,7 +33,7 @@ from truceline.fuse.tracker_state import BUFFERS, Rows, Segment, Settled, Settli
 from truceline.kernels import gate as g
 from truceline.kernels import sweep
 from truceline.kernels import tracks as t
-from truceline.kernels.motion import COEFFICIENTS
+from truceline.kernels.motion import COEFFICIENTS, STEPS
 from truceline.kernels.order import crowded, in_order, runs_before
 
 #: What became of a row of a step: in the picture (or waiting for its slice to be whole), there already, or later than
@@ -106,7 +106,7 @@ class Tracker:
         self._settings[t.GONE_LOG : t.BEGIN_LOG] = math.log(GONE), math.log(GONE_TENTATIVE), math.log(GONE_FIRST)
         self._settings[t.BEGIN_LOG] = math.log(BEGINNING.value)
         self._live = fresh()
-        self._room = np.full(COEFFICIENTS, np.nan), np.empty(14)
+        self._room = np.full((STEPS, COEFFICIENTS), np.nan), np.empty(14)
         self._segments: deque[Segment] = deque()
         self._waiting = Detections(np.empty((0, g.VALUES)), np.empty((0, g.KEYS), np.int64))
         self._ahead = self._waiting
@@ -162,8 +162,9 @@ class Tracker:
 
     def finish(self) -> None:
         """End of all rows: everything is settled, also what was held for being ahead."""
-        self._waiting, self._ahead = both(self._waiting, self._ahead), self._ahead.rows(slice(0, 0))
-        self._waiting = self._waiting.rows(in_order_of_work(self._waiting, self.slice_s)[0])
+        if len(self._ahead.values):
+            self._waiting, self._ahead = both(self._waiting, self._ahead), self._ahead.rows(slice(0, 0))
+            self._waiting = self._waiting.rows(in_order_of_work(self._waiting, self.slice_s)[0])
         self.flush()
         while self._segments:
             self._settling.add(self._segments.popleft())

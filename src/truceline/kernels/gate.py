@@ -51,12 +51,12 @@ def hashed(values, rows, cell_m):  # type: ignore[no-untyped-def]
     slots = np.int64(16)
     while slots < 2 * m:
         slots *= 2
-    mask = slots - 1
+    mask, per_m = slots - 1, 1.0 / cell_m
     start = np.zeros(slots + 1, np.int64)
     own = np.empty(m, np.int64)
     for k in range(m):
-        ie = np.int64(np.floor(values[rows[k], EAST] / cell_m))
-        i_n = np.int64(np.floor(values[rows[k], NORTH] / cell_m))
+        ie = np.int64(np.floor(values[rows[k], EAST] * per_m))
+        i_n = np.int64(np.floor(values[rows[k], NORTH] * per_m))
         own[k] = _slot(ie, i_n, mask)
         start[own[k] + 1] += 1
     filled = 0
@@ -92,8 +92,9 @@ def near(east, north, reach_m, cell_m, start, order, places, found):  # type: ig
 
     `found` has room for all of them.
     """
-    low_e, high_e = np.int64(np.floor((east - reach_m) / cell_m)), np.int64(np.floor((east + reach_m) / cell_m))
-    low_n, high_n = np.int64(np.floor((north - reach_m) / cell_m)), np.int64(np.floor((north + reach_m) / cell_m))
+    per_m = 1.0 / cell_m
+    low_e, high_e = np.int64(np.floor((east - reach_m) * per_m)), np.int64(np.floor((east + reach_m) * per_m))
+    low_n, high_n = np.int64(np.floor((north - reach_m) * per_m)), np.int64(np.floor((north + reach_m) * per_m))
     reach2, count = reach_m * reach_m, 0
     if float(high_e - low_e + 1) * float(high_n - low_n + 1) > min(_MOST_CELLS, len(order)):
         for at in range(len(order)):
@@ -111,7 +112,7 @@ def near(east, north, reach_m, cell_m, start, order, places, found):  # type: ig
                 if de * de + dn * dn > reach2:
                     continue
                 # two cells may share a slot
-                if np.floor(places[at, 0] / cell_m) == ie and np.floor(places[at, 1] / cell_m) == i_n:
+                if np.floor(places[at, 0] * per_m) == ie and np.floor(places[at, 1] * per_m) == i_n:
                     found[count] = order[at]
                     count += 1
     return count

@@ -21,7 +21,7 @@ IDENTIFIED, BESIDE_SINCE = 24, 25  # times
 STEADY = 28  # 14
 MANOEUVRING = 42  # 14
 STATE = 56
-_LOG_2_PI = float(np.log(2.0 * np.pi))
+LOG_2_PI = float(np.log(2.0 * np.pi))
 
 # columns of a class's parameters
 Q, DECAY, Q_MANOEUVRE, DECAY_MANOEUVRE, BEGINS, ENDS = 0, 1, 2, 3, 4, 5
@@ -32,6 +32,8 @@ PARAMETERS = 15
 # columns of coefficients over a time step: time step and class they hold for, then per model: decay of the velocity,
 # gain of the position, the noise added to position, both, velocity; then the chance to begin, and to end, manoeuvring
 COEFFICIENTS = 14
+#: Rows of steps kept, a power of two.
+STEPS = 16
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)
@@ -54,13 +56,8 @@ def _noise(dt, q, decay, out, at):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)
-def coefficients(dt, kind, parameters, out):  # type: ignore[no-untyped-def]
-    """Fill `out` for a time step of `dt` seconds and class `kind`, unless it holds for them already.
-
-    Steps may be negative by up to a slice (a fix of another sensor, a moment earlier): noise still grows.
-    """
-    if out[0] == dt and out[1] == kind:
-        return
+def _step_over(dt, kind, parameters, out):  # type: ignore[no-untyped-def]
+    """Fill `out` (COEFFICIENTS,) for a time step and a class."""
     out[0], out[1] = dt, kind
     _noise(dt, parameters[kind, Q], parameters[kind, DECAY], out, 2)
     _noise(dt, parameters[kind, Q_MANOEUVRE], parameters[kind, DECAY_MANOEUVRE], out, 7)
@@ -69,41 +66,26 @@ def coefficients(dt, kind, parameters, out):  # type: ignore[no-untyped-def]
     out[12], out[13] = begins * changed, ends * changed
 
 
-@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
-def expected(states, i, c, out):  # type: ignore[no-untyped-def]
-    """Where an object is after the step of `c`: position, velocity, their covariance, both models together.
+@njit(cache=True, error_model="numpy", inline="always")
+def coefficients(dt, kind, parameters, steps):  # type: ignore[no-untyped-def]
+    """The coefficients for a time step of `dt` seconds and class `kind`: a row of `steps`, filled unless it is there.
 
-    `out` (14,) as at `BOTH`. Of the gate and of pictures; the update mixes the models first.
+    Steps may be negative by up to a slice (a fix of another sensor, a moment earlier): noise still grows.
+    `steps` (STEPS, COEFFICIENTS), at first NaN: tracks of a scan were seen one, two or three scans ago, by turns.
     """
-    m = states[i, P_MANOEUVRE]
-    m += (1.0 - m) * c[12] - m * c[13]
-    f, g = c[2] + m * (c[7] - c[2]), c[3] + m * (c[8] - c[3])
-    b = BOTH
-    out[0] = states[i, b] + g * states[i, b + 2]
-    out[1] = states[i, b + 1] + g * states[i, b + 3]
-    out[2] = f * states[i, b + 2]
-    out[3] = f * states[i, b + 3]
-    pv_ee, pv_en, pv_ne, pv_nn = states[i, b + 7], states[i, b + 8], states[i, b + 9], states[i, b + 10]
-    vv_ee, vv_en, vv_nn = states[i, b + 11], states[i, b + 12], states[i, b + 13]
-    qp, qc, qv = c[4] + m * (c[9] - c[4]), c[5] + m * (c[10] - c[5]), c[6] + m * (c[11] - c[6])
-    out[4] = states[i, b + 4] + g * (2.0 * pv_ee + g * vv_ee) + qp
-    out[5] = states[i, b + 5] + g * (pv_en + pv_ne + g * vv_en)
-    out[6] = states[i, b + 6] + g * (2.0 * pv_nn + g * vv_nn) + qp
-    out[7] = f * (pv_ee + g * vv_ee) + qc
-    out[8] = f * (pv_en + g * vv_en)
-    out[9] = f * (pv_ne + g * vv_en)
-    out[10] = f * (pv_nn + g * vv_nn) + qc
-    out[11] = f * f * vv_ee + qv
-    out[12] = f * f * vv_en
-    out[13] = f * f * vv_nn + qv
+    c = steps[(np.int64(abs(dt)) + 5 * kind) & (STEPS - 1)]
+    if c[0] != dt or c[1] != kind:
+        _step_over(dt, kind, parameters, c)
+    return c
 
 
 # What follows takes and gives moments as fourteen numbers, not as places in an array: a compiler that need not fear
-# that two places are one keeps them in registers, and a cycle takes an eighth less.
+# that two places are one keeps them in registers. It is written into whatever calls it, for one object (here) or for
+# several side by side (`abreast`): one arithmetic, the same to the last bit.
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
-def _moments(s, i, b):  # type: ignore[no-untyped-def]
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+def moments_at(s, i, b):  # type: ignore[no-untyped-def]
     """The mean and covariance at s[i, b:b+14]."""
     return (
         s[i, b], s[i, b + 1], s[i, b + 2], s[i, b + 3], s[i, b + 4], s[i, b + 5], s[i, b + 6],
@@ -111,8 +93,8 @@ def _moments(s, i, b):  # type: ignore[no-untyped-def]
     )  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
-def _keep(s, i, b, moments):  # type: ignore[no-untyped-def]
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+def keep(s, i, b, moments):  # type: ignore[no-untyped-def]
     """Write them there."""
     (
         s[i, b], s[i, b + 1], s[i, b + 2], s[i, b + 3], s[i, b + 4], s[i, b + 5], s[i, b + 6],
@@ -120,7 +102,7 @@ def _keep(s, i, b, moments):  # type: ignore[no-untyped-def]
     ) = moments  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
 def _predicted(moments, f, g, qp, qc, qv):  # type: ignore[no-untyped-def]
     """One model's moments a step later."""
     e, n, ve, vn, ee, en, nn, eve, evn, nve, nvn, vee, ven, vnn = moments
@@ -142,7 +124,7 @@ def _predicted(moments, f, g, qp, qc, qv):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
 def _updated(moments, e, n, r_ee, r_en, r_nn):  # type: ignore[no-untyped-def]
     """One model's moments after a position; how far it was in squared sigmas, and the determinant of S."""
     me, mn, mve, mvn, p_ee, p_en, p_nn, a_ee, a_en, a_ne, a_nn, vee, ven, vnn = moments
@@ -211,7 +193,7 @@ def _updated_by_speed(moments, ve, vn, variance):  # type: ignore[no-untyped-def
     return after, w_e * de + w_n * dn, determinant
 
 
-@njit(cache=True, error_model="numpy", _nrt=False)
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
 def _blended(a, b, weight):  # type: ignore[no-untyped-def]
     """The moments of a mixture of two, `weight` of the second."""
     a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13 = a
@@ -235,6 +217,60 @@ def _blended(a, b, weight):  # type: ignore[no-untyped-def]
         a12 + weight * (b12 - a12) + f2 * d3,
         a13 + weight * (b13 - a13) + f3 * d3,
     )
+
+
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+def step_of(c):  # type: ignore[no-untyped-def]
+    """The numbers of a step, out of its coefficients."""
+    return c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9], c[10], c[11], c[12], c[13]
+
+
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+def later(m, moments, step):  # type: ignore[no-untyped-def]
+    """Where an object is after a step, both models together; `m`: the chance that it manoeuvres."""
+    f_a, g_a, qp_a, qc_a, qv_a, f_b, g_b, qp_b, qc_b, qv_b, begins, ends = step
+    m = m + ((1.0 - m) * begins - m * ends)
+    f, g = f_a + m * (f_b - f_a), g_a + m * (g_b - g_a)
+    qp, qc, qv = qp_a + m * (qp_b - qp_a), qc_a + m * (qc_b - qc_a), qv_a + m * (qv_b - qv_a)
+    return _predicted(moments, f, g, qp, qc, qv)
+
+
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+def expected(states, i, c, out):  # type: ignore[no-untyped-def]
+    """Where an object is after the step of `c`: position, velocity, their covariance, both models together.
+
+    `out` (14,) as at `BOTH`. Of the gate and of pictures; the update mixes the models first.
+    """
+    (
+        out[0], out[1], out[2], out[3], out[4], out[5], out[6],
+        out[7], out[8], out[9], out[10], out[11], out[12], out[13],
+    ) = later(states[i, P_MANOEUVRE], moments_at(states, i, BOTH), step_of(c))  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+def cycle(m, was_steady, was_moving, step, e, n, r_ee, r_en, r_nn):  # type: ignore[no-untyped-def]
+    """Mix, predict, update by a position: both models' moments, their squared sigmas and determinants, their chances
+    before the position was seen."""
+    f_a, g_a, qp_a, qc_a, qv_a, f_b, g_b, qp_b, qc_b, qv_b, begins, ends = step
+    steady = (1.0 - m) * (1.0 - begins) + m * ends
+    moving = 1.0 - steady
+    one = _predicted(_blended(was_steady, was_moving, m * ends / steady), f_a, g_a, qp_a, qc_a, qv_a)
+    other = _predicted(_blended(was_moving, was_steady, (1.0 - m) * begins / moving), f_b, g_b, qp_b, qc_b, qv_b)
+    one, squared_a, volume_a = _updated(one, e, n, r_ee, r_en, r_nn)
+    other, squared_b, volume_b = _updated(other, e, n, r_ee, r_en, r_nn)
+    return one, other, squared_a, volume_a, squared_b, volume_b, steady, moving
+
+
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+def weighed(one, other, squared_a, volume_a, squared_b, volume_b, steady, moving, less):  # type: ignore[no-untyped-def]
+    """The chance that it manoeuvres, both models together, and what the log of the density is made of.
+
+    `less`: by how much the model farther off is less likely for that, exp(-|difference of squared sigmas| / 2).
+    """
+    a = steady * (1.0 if squared_a <= squared_b else less) / np.sqrt(volume_a)
+    b = moving * (less if squared_a <= squared_b else 1.0) / np.sqrt(volume_b)
+    m = b / (a + b)
+    return m, _blended(one, other, m), a + b, min(squared_a, squared_b)
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)
@@ -262,17 +298,13 @@ def follow(states, i, first, c, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance):
     ----------
     Blom & Bar-Shalom (1988), The interacting multiple model algorithm for systems with Markovian coefficients.
     """
-    m, begins, ends = states[i, P_MANOEUVRE], c[12], c[13]
-    steady = (1.0 - m) * (1.0 - begins) + m * ends
-    moving = 1.0 - steady
-    both = _moments(states, i, BOTH)
+    both = moments_at(states, i, BOTH)
     was_steady, was_moving = both, both
     if not first:
-        was_steady, was_moving = _moments(states, i, STEADY), _moments(states, i, MANOEUVRING)
-    one = _predicted(_blended(was_steady, was_moving, m * ends / steady), c[2], c[3], c[4], c[5], c[6])
-    other = _predicted(_blended(was_moving, was_steady, (1.0 - m) * begins / moving), c[7], c[8], c[9], c[10], c[11])
-    one, squared_a, volume_a = _updated(one, e, n, r_ee, r_en, r_nn)
-    other, squared_b, volume_b = _updated(other, e, n, r_ee, r_en, r_nn)
+        was_steady, was_moving = moments_at(states, i, STEADY), moments_at(states, i, MANOEUVRING)
+    one, other, squared_a, volume_a, squared_b, volume_b, steady, moving = cycle(
+        states[i, P_MANOEUVRE], was_steady, was_moving, step_of(c), e, n, r_ee, r_en, r_nn
+    )
     dimensions = 1.0
     if speed_variance > 0.0:  # False for NaN
         one, squared, volume = _updated_by_speed(one, ve, vn, speed_variance)
@@ -280,15 +312,13 @@ def follow(states, i, first, c, e, n, r_ee, r_en, r_nn, ve, vn, speed_variance):
         other, squared, volume = _updated_by_speed(other, ve, vn, speed_variance)
         squared_b, volume_b = squared_b + squared, volume_b * volume
         dimensions = 2.0
-    least, less = min(squared_a, squared_b), np.exp(-0.5 * abs(squared_a - squared_b))
-    a = steady * (1.0 if squared_a <= squared_b else less) / np.sqrt(volume_a)
-    b = moving * (less if squared_a <= squared_b else 1.0) / np.sqrt(volume_b)
-    m = b / (a + b)
+    less = np.exp(-0.5 * abs(squared_a - squared_b))
+    m, both, total, least = weighed(one, other, squared_a, volume_a, squared_b, volume_b, steady, moving, less)
     states[i, P_MANOEUVRE] = m
-    _keep(states, i, BOTH, _blended(one, other, m))
-    _keep(states, i, STEADY, one)
-    _keep(states, i, MANOEUVRING, other)
-    return np.log(a + b) - 0.5 * least - dimensions * _LOG_2_PI
+    keep(states, i, BOTH, both)
+    keep(states, i, STEADY, one)
+    keep(states, i, MANOEUVRING, other)
+    return np.log(total) - 0.5 * least - dimensions * LOG_2_PI
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)

@@ -5,6 +5,7 @@ from numba import njit
 
 from truceline.kernels import gate as g
 from truceline.kernels import motion as mo
+from truceline.kernels.abreast import LANES, ROWS, enter, expected_of, follow, leave, line_up, look, place_of, reach_of
 from truceline.kernels.assign import assign
 from truceline.kernels.prefetch import prefetch
 from truceline.kernels.tracks import (
@@ -14,14 +15,18 @@ from truceline.kernels.tracks import (
     ELSEWHERE,
     GROUP,
     GROUPS,
+    HITS,
     KIND,
     LIVE,
     SERIAL,
     STATUS,
+    SURE,
     TENTATIVE,
     bearer,
     begin_all,
     can_be,
+    ellipse,
+    followed,
     take,
     tell,
 )
@@ -36,6 +41,10 @@ _SPLIT = 3.0
 #: larger than the detection's own ellipse the gate's is counts as sigmas do, up to this. Without it a track that has
 #: been silent for long takes what is another's; without a bound it would take nothing at all.
 _VAGUE_MOST = 3.0
+#: Where half the log is beyond that, with room for rounding: it need not be taken.
+_VAGUE = float(np.exp(2.0 * _VAGUE_MOST)) * 1.000001
+#: So many tracks ahead what they need is asked for: about as long as memory takes to give it.
+_SOON = 8
 #: The density of chance detections is learned: as sluggishly as from so many, and never thought less than one in ten
 #: thousand square kilometres, per square metre.
 _WEIGHT = 50.0
@@ -55,7 +64,7 @@ def _named(  # type: ignore[no-untyped-def]
     parameters,
     settings,
     log_clutter,
-    c,
+    steps,
     p,
     rows,
     bears,
@@ -76,7 +85,7 @@ def _named(  # type: ignore[no-untyped-def]
             if slot >= 0:
                 kind = marks[slot, KIND]
                 dt = values[d, g.AT] - states[slot, mo.AT]
-                mo.coefficients(dt, kind, parameters, c)
+                c = mo.coefficients(dt, kind, parameters, steps)
                 mo.expected(states, slot, c, p)
                 position, _, _ = g.apart(p, states, slot, mo.ALT, values, d, 0.0)
                 de, dn = values[d, g.EAST] - states[slot, mo.BOTH], values[d, g.NORTH] - states[slot, mo.BOTH + 1]
@@ -86,7 +95,7 @@ def _named(  # type: ignore[no-untyped-def]
                 farthest = parameters[kind, mo.SPEED_MOST] * (abs(dt) + _SLACK_SIGMAS * values[d, g.AT_SIGMA])
                 if np.sqrt(de * de + dn * dn) <= farthest + _SLACK_SIGMAS * error:
                     take(
-                        live, states, marks, now, slot, d, values, keys, parameters, settings, log_clutter, c,
+                        live, states, marks, now, slot, d, values, keys, parameters, settings, log_clutter, steps,
                         position, serials, points, events,
                     )  # fmt: skip
                     continue
@@ -100,7 +109,7 @@ def _named(  # type: ignore[no-untyped-def]
 @njit(cache=True, error_model="numpy", _nrt=False)
 def _edges(  # type: ignore[no-untyped-def]
     states, marks, order, n, now, status, at, widest, values, keys, rows, taken, parameters, cell_m,
-    grid_start, grid_order, places, c, p, found, progress, slots, start, column, cost, away,
+    grid_start, grid_order, places, steps, p, w, looking, found, progress, slots, start, column, cost, away,
 ):  # fmt: skip
     """Go on with the pairs of tracks of a status with detections not taken yet, until all or no room; their reaches.
 
@@ -109,27 +118,35 @@ def _edges(  # type: ignore[no-untyped-def]
     index, r, e, reaches = progress[0], progress[1], progress[2], 0.0
     room = len(column)
     while index < n:
-        slot = order[min(index + 8, n - 1)]
-        prefetch(marks, slot, 0)
-        prefetch(states, slot, 0)
-        prefetch(states, slot, 8)
-        slot = order[index]
-        if marks[slot, STATUS] == status and marks[slot, GROUP] != now:
-            dt = at - states[slot, mo.AT]
-            kind = marks[slot, KIND]
-            sigmas = parameters[kind, mo.GATE_SIGMAS]
-            mo.coefficients(dt, kind, parameters, c)
-            mo.expected(states, slot, c, p)
-            half = (p[4] - p[6]) / 2
-            spread = (p[4] + p[6]) / 2 + np.sqrt(half * half + p[5] * p[5]) + widest
-            error = states[slot, mo.BOTH + 4] + states[slot, mo.BOTH + 6] + widest
-            fast = parameters[kind, mo.SPEED_MOST] * abs(dt) + sigmas * np.sqrt(error)
-            reach = min(sigmas * np.sqrt(spread), fast)
-            near = g.near(p[0], p[1], reach, cell_m, grid_start, grid_order, places, found)
+        lanes = 0
+        while index < n and lanes < LANES:  # those that look next, side by side
+            soon = order[min(index + _SOON, n - 1)]
+            prefetch(marks, soon, 0)
+            prefetch(states, soon, 0)
+            prefetch(states, soon, 8)
+            slot = order[index]
+            if marks[slot, STATUS] == status and marks[slot, GROUP] != now:
+                dt, kind = at - states[slot, mo.AT], marks[slot, KIND]
+                c = mo.coefficients(dt, kind, parameters, steps)
+                sigmas = parameters[kind, mo.GATE_SIGMAS]
+                line_up(w, lanes, states, slot, c, sigmas, parameters[kind, mo.SPEED_MOST] * abs(dt))
+                looking[lanes] = index
+                lanes += 1
+            index += 1
+        look(w, lanes, widest)
+        for lane in range(lanes):
+            slot = order[looking[lane]]
+            (east, north), reach = place_of(w, lane), reach_of(w, lane)
+            near = g.near(east, north, reach, cell_m, grid_start, grid_order, places, found)
             if e + near > room:
-                break
+                progress[0], progress[1], progress[2] = looking[lane], r, e
+                return reaches
             progress[3] += 1
             reaches += reach
+            if near == 0:
+                continue
+            expected_of(w, lane, p)
+            sigmas = parameters[marks[slot, KIND], mo.GATE_SIGMAS]
             for f in range(near):
                 j = found[f]
                 d = rows[j]
@@ -139,13 +156,13 @@ def _edges(  # type: ignore[no-untyped-def]
                 if position <= sigmas * sigmas and rest <= _REST_MOST:
                     own = values[d, g.VAR_E] * values[d, g.VAR_N] - values[d, g.COV_EN] * values[d, g.COV_EN]
                     away[e] = position + rest
-                    column[e], cost[e] = j, np.sqrt(away[e]) + min(0.5 * np.log(volume / own), _VAGUE_MOST)
+                    vague = min(0.5 * np.log(volume / own), _VAGUE_MOST) if volume < _VAGUE * own else _VAGUE_MOST
+                    column[e], cost[e] = j, np.sqrt(away[e]) + vague
                     e += 1
             if e > start[r]:
                 slots[r] = slot
                 r += 1
                 start[r] = e
-        index += 1
     progress[0], progress[1], progress[2] = index, r, e
     return reaches
 
@@ -153,41 +170,69 @@ def _edges(  # type: ignore[no-untyped-def]
 @njit(cache=True, error_model="numpy", _nrt=False)
 def _take_all(  # type: ignore[no-untyped-def]
     live, states, marks, now, r, slots, match, start, column, away, rows, values, keys, parameters, settings,
-    log_clutter, c, serials, points, events,
+    log_clutter, steps, w, looking, serials, points, events,
 ):  # fmt: skip
     """Each track of a pairing goes on with what it got."""
+    got = 0  # the rows that got something are put in front: no row is written to before its edges have been read
     for row in range(r):
-        following = min(row + 4, r - 1)
-        slot, d = slots[following], rows[max(match[following], 0)]
-        prefetch(states, slot, 0)
-        prefetch(states, slot, 8)
-        prefetch(states, slot, 24)
-        prefetch(states, slot, 32)
-        prefetch(states, slot, 40)
-        prefetch(states, slot, 48)
-        prefetch(marks, slot, 0)
-        prefetch(marks, slot, 8)
-        prefetch(values, d, 0)
-        prefetch(values, d, 8)
-        prefetch(keys, d, 0)
-        prefetch(points, d, 0)
-        prefetch(points, d, 8)
-        prefetch(serials, d, 0)
         if match[row] >= 0:
             own = 0.0
             for x in range(start[row], start[row + 1]):
                 if column[x] == match[row]:
                     own = away[x]
-            take(
-                live, states, marks, now, slots[row], rows[match[row]], values, keys, parameters, settings,
-                log_clutter, c, own, serials, points, events,
-            )  # fmt: skip
+            slots[got], match[got], away[got] = slots[row], rows[match[row]], own
+            got += 1
+    for k in range(min(_SOON, got)):
+        _fetched(states, marks, slots[k], match[k], values, keys, serials, points)
+    for low in range(0, got, LANES):
+        high, lanes = min(low + LANES, got), 0
+        for k in range(low, high):
+            if k + _SOON < got:
+                _fetched(states, marks, slots[k + _SOON], match[k + _SOON], values, keys, serials, points)
+            slot, d = slots[k], match[k]
+            looking[k - low] = -1
+            if away[k] <= SURE and not values[d, g.SPEED_VAR] > 0.0:  # the others are few, and go one by one
+                c = mo.coefficients(values[d, g.AT] - states[slot, mo.AT], marks[slot, KIND], parameters, steps)
+                r_ee, r_en, r_nn = ellipse(states, slot, values, d)
+                first = marks[slot, HITS] == 1
+                enter(w, lanes, states, slot, first, c, values[d, g.EAST], values[d, g.NORTH], r_ee, r_en, r_nn)
+                looking[k - low] = lanes
+                lanes += 1
+        follow(w, lanes)
+        for k in range(low, high):
+            slot, d = slots[k], match[k]
+            if looking[k - low] < 0:
+                take(
+                    live, states, marks, now, slot, d, values, keys, parameters, settings, log_clutter, steps,
+                    away[k], serials, points, events,
+                )  # fmt: skip
+            else:
+                log_density = leave(w, looking[k - low], states, slot)
+                followed(
+                    live, states, marks, now, slot, d, values, keys, parameters, settings, log_clutter,
+                    log_density, away[k], serials, points, events,
+                )  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+def _fetched(states, marks, slot, d, values, keys, serials, points):  # type: ignore[no-untyped-def]
+    """Ask for what a track that goes on with a detection reads and writes."""
+    for x in (0, 8, 24, 32, 40, 48):
+        prefetch(states, slot, x)
+    prefetch(marks, slot, 0)
+    prefetch(marks, slot, 8)
+    prefetch(values, d, 0)
+    prefetch(values, d, 8)
+    prefetch(keys, d, 0)
+    prefetch(points, d, 0)
+    prefetch(points, d, 8)
+    prefetch(serials, d, 0)
 
 
 @njit(cache=True, error_model="numpy")
 def _paired(  # type: ignore[no-untyped-def]
     live, states, marks, now, status, at, values, keys, rows, taken, widest, density, parameters, settings, cell_m,
-    grid_start, grid_order, places, c, p, found, parent, serials, points, events,
+    grid_start, grid_order, places, steps, p, w, looking, found, parent, serials, points, events,
 ):  # fmt: skip
     """Pair the tracks of a status with detections not taken yet; the mean reach of their looks, or -1."""
     n, m = live.counts[LIVE], len(rows)
@@ -201,8 +246,8 @@ def _paired(  # type: ignore[no-untyped-def]
     while True:
         reaches += _edges(
             states, marks, live.order, n, now, status, at, widest, values, keys, rows, taken,
-            parameters, cell_m, grid_start, grid_order, places, c, p, found, progress, slots, start, column,
-            cost, away,
+            parameters, cell_m, grid_start, grid_order, places, steps, p, w, looking, found, progress, slots, start,
+            column, cost, away,
         )  # fmt: skip
         if progress[0] == n:
             break
@@ -227,7 +272,7 @@ def _paired(  # type: ignore[no-untyped-def]
         live.clock[CLUTTER] = max((m * density + _WEIGHT * live.clock[CLUTTER]) / (m + _WEIGHT), _CLUTTER_LEAST)
     _take_all(
         live, states, marks, now, r, slots, match, start, column, away, rows, values, keys, parameters, settings,
-        np.log(live.clock[CLUTTER]), c, serials, points, events,
+        np.log(live.clock[CLUTTER]), steps, w, looking, serials, points, events,
     )  # fmt: skip
     return reaches / progress[3] if progress[3] else -1.0
 
@@ -250,7 +295,7 @@ def in_places(values, keys, low, order, placed_values, placed_keys):  # type: ig
 
 @njit(cache=True, error_model="numpy")
 def group(  # type: ignore[no-untyped-def]
-    live, low, high, values, keys, placed_values, placed_keys, parameters, settings, c, serials, points, events
+    live, low, high, values, keys, placed_values, placed_keys, parameters, settings, steps, serials, points, events
 ):  # fmt: skip
     """Take in what one sensor saw in one slice: rows low to high; in the order of `placed`, where that has room."""
     states, marks = live.states, live.keys
@@ -270,7 +315,7 @@ def group(  # type: ignore[no-untyped-def]
         parameters,
         settings,
         np.log(live.clock[CLUTTER]),
-        c,
+        steps,
         p,
         rows,
         bears,
@@ -303,11 +348,12 @@ def group(  # type: ignore[no-untyped-def]
             in_places(values, keys, low, grid_order, placed_values, placed_keys)
         values, keys = placed_values, placed_keys
     taken, parent, found = np.zeros(m, np.bool_), np.full(m, -1, np.int64), np.empty(m, np.int64)
+    w, looking = np.empty(ROWS * LANES), np.empty(LANES, np.int64)
     reach = 0.0
     for status in (CONFIRMED, TENTATIVE):
         looked = _paired(
             live, states, marks, now, status, at, values, keys, rows, taken, widest, density, parameters, settings,
-            cell_m, grid_start, grid_order, places, c, p, found, parent, serials, points, events,
+            cell_m, grid_start, grid_order, places, steps, p, w, looking, found, parent, serials, points, events,
         )  # fmt: skip
         reach = max(reach, looked)
     # Of the next group: its own would need another pass over all tracks. As wide as two cells a look, or wider

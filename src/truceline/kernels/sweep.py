@@ -93,7 +93,7 @@ def _two_of_one(live, a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def _merge(live, at, parameters, settings, c, events):  # type: ignore[no-untyped-def]
+def _merge(live, at, parameters, settings, steps, events):  # type: ignore[no-untyped-def]
     """Merge confirmed tracks that have been beside each other for long enough: the younger into the older."""
     n = live.counts[t.LIVE]
     alike = True
@@ -108,7 +108,7 @@ def _merge(live, at, parameters, settings, c, events):  # type: ignore[no-untype
         if live.keys[slot, t.STATUS] != t.CONFIRMED:
             continue
         s = live.states[slot]
-        mo.coefficients(at - s[mo.AT], live.keys[slot, t.KIND], parameters, c)
+        c = mo.coefficients(at - s[mo.AT], live.keys[slot, t.KIND], parameters, steps)
         mo.expected(live.states, slot, c, where[count])
         if where[count, 4] + where[count, 6] > _BLURRED * (s[mo.BOTH + 4] + s[mo.BOTH + 6]):
             continue
@@ -213,7 +213,7 @@ def advance(  # type: ignore[no-untyped-def]
         How many events.
     """
     live.counts[t.EVENTS] = 0
-    c = np.full(mo.COEFFICIENTS, np.nan)
+    steps = np.full((mo.STEPS, mo.COEFFICIENTS), np.nan)
     low, n = 0, len(values)
     while low < n:
         slice_ = np.floor(values[low, g.AT] / settings[t.SLICE_S])
@@ -222,7 +222,7 @@ def advance(  # type: ignore[no-untyped-def]
             _sweep(live, at, parameters, sensors, settings, events)
             live.clock[t.NEXT_SWEEP] = (np.floor(at / settings[t.SWEEP_S]) + 1.0) * settings[t.SWEEP_S]
             if at >= live.clock[t.NEXT_BESIDE]:
-                _merge(live, at, parameters, settings, c, events)
+                _merge(live, at, parameters, settings, steps, events)
                 every = settings[t.BESIDE_EVERY_S]
                 live.clock[t.NEXT_BESIDE] = (np.floor(at / every) + 1.0) * every
         high = low + 1
@@ -233,7 +233,7 @@ def advance(  # type: ignore[no-untyped-def]
         ):
             high += 1
         group(
-            live, low, high, values, keys, placed_values, placed_keys, parameters, settings, c, serials, points,
+            live, low, high, values, keys, placed_values, placed_keys, parameters, settings, steps, serials, points,
             events,
         )  # fmt: skip
         low = high
@@ -241,7 +241,7 @@ def advance(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy", _nrt=False)
-def seen_at(live, at, parameters, sensors, shown_log, as_seen, c, p, out, keys):  # type: ignore[no-untyped-def]
+def seen_at(live, at, parameters, sensors, shown_log, as_seen, steps, p, out, keys):  # type: ignore[no-untyped-def]
     """Fill `out` (live, 17) and `keys` (live, 6) with the confirmed tracks as expected at a moment; how many.
 
     Left out are those whose silence has become too unlikely: kept for a while, in case they come back.
@@ -264,7 +264,7 @@ def seen_at(live, at, parameters, sensors, shown_log, as_seen, c, p, out, keys):
             or silence(live.states, live.keys, slot, at, parameters, sensors, False) <= shown_log
         ):
             continue
-        mo.coefficients(0.0 if as_seen else at - s[mo.AT], k[t.KIND], parameters, c)
+        c = mo.coefficients(0.0 if as_seen else at - s[mo.AT], k[t.KIND], parameters, steps)
         mo.expected(live.states, slot, c, p)
         for x in range(14):
             out[count, x] = p[x]

@@ -42,7 +42,7 @@ POINT = 11
 
 #: A fix that names its object is taken within this many squared sigmas, or when the class is fast enough to have got
 #: there; then the state begins anew (a long silence, a turn nobody saw).
-_SURE = 36.0
+SURE = 36.0
 
 
 class Live(NamedTuple):
@@ -207,38 +207,58 @@ def _point(states, marks, slot, d, log_density, distance2, serials, points):  # 
 
 
 @njit(cache=True, error_model="numpy", _nrt=False, inline="always")
-def take(  # type: ignore[no-untyped-def]
-    live, states, marks, now, slot, d, values, keys, parameters, settings, log_clutter, c, distance2,
-    serials, points, events,
-):  # fmt: skip
-    """The track in a slot goes on with a detection, in group `now`."""
-    at, kind = values[d, g.AT], marks[slot, KIND]
-    mo.coefficients(at - states[slot, mo.AT], kind, parameters, c)
-    e, n = values[d, g.EAST], values[d, g.NORTH]
+def ellipse(states, slot, values, d):  # type: ignore[no-untyped-def]
+    """The covariance of a detection, its error of time along the velocity of the track it goes to."""
     r_ee, r_en, r_nn = values[d, g.VAR_E], values[d, g.COV_EN], values[d, g.VAR_N]
-    speed_e, speed_n, speed_var = values[d, g.SPEED_E], values[d, g.SPEED_N], values[d, g.SPEED_VAR]
     late = values[d, g.AT_SIGMA] * values[d, g.AT_SIGMA]
-    b = mo.BOTH
     if late > 0.0:
+        b = mo.BOTH
         ve, vn = states[slot, b + 2], states[slot, b + 3]
         r_ee += late * (ve * ve + states[slot, b + 11])
         r_en += late * (ve * vn + states[slot, b + 12])
         r_nn += late * (vn * vn + states[slot, b + 13])
-    if distance2 > _SURE:
+    return r_ee, r_en, r_nn
+
+
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+def take(  # type: ignore[no-untyped-def]
+    live, states, marks, now, slot, d, values, keys, parameters, settings, log_clutter, steps, distance2,
+    serials, points, events,
+):  # fmt: skip
+    """The track in a slot goes on with a detection, in group `now`."""
+    at, kind = values[d, g.AT], marks[slot, KIND]
+    e, n = values[d, g.EAST], values[d, g.NORTH]
+    r_ee, r_en, r_nn = ellipse(states, slot, values, d)
+    speed_e, speed_n, speed_var = values[d, g.SPEED_E], values[d, g.SPEED_N], values[d, g.SPEED_VAR]
+    if distance2 > SURE:
         mo.again(
             states, slot, at, e, n, r_ee, r_en, r_nn, speed_e, speed_n, speed_var, parameters[kind, mo.SPEED_SIGMA]
         )
         log_density = np.nan
     else:
+        c = mo.coefficients(at - states[slot, mo.AT], kind, parameters, steps)
         log_density = mo.follow(
             states, slot, marks[slot, HITS] == 1, c, e, n, r_ee, r_en, r_nn, speed_e, speed_n, speed_var
         )
-        if marks[slot, STATUS] == TENTATIVE:
-            # chance would put it anywhere, at any speed of the class
-            fastest = parameters[kind, mo.SPEED_MOST]
-            anyhow = np.log(np.pi * fastest * fastest) if speed_var > 0.0 else 0.0
-            begun = settings[BEGIN_LOG] if marks[slot, HITS] == 1 else states[slot, mo.SCORE]
-            states[slot, mo.SCORE] = begun + log_density + anyhow - log_clutter + states[slot, mo.MISSED]
+    followed(
+        live, states, marks, now, slot, d, values, keys, parameters, settings, log_clutter, log_density, distance2,
+        serials, points, events,
+    )  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+def followed(  # type: ignore[no-untyped-def]
+    live, states, marks, now, slot, d, values, keys, parameters, settings, log_clutter, log_density, distance2,
+    serials, points, events,
+):  # fmt: skip
+    """What a track is after it has followed a detection: all but its motion. `log_density` NaN: it began anew."""
+    at, kind = values[d, g.AT], marks[slot, KIND]
+    if marks[slot, STATUS] == TENTATIVE and log_density == log_density:
+        # chance would put it anywhere, at any speed of the class
+        fastest = parameters[kind, mo.SPEED_MOST]
+        anyhow = np.log(np.pi * fastest * fastest) if values[d, g.SPEED_VAR] > 0.0 else 0.0
+        begun = settings[BEGIN_LOG] if marks[slot, HITS] == 1 else states[slot, mo.SCORE]
+        states[slot, mo.SCORE] = begun + log_density + anyhow - log_clutter + states[slot, mo.MISSED]
     states[slot, mo.AT] = at
     if values[d, g.ALT_VAR] > 0.0:
         _altitude(states, slot, d, values, kind, parameters)
