@@ -375,11 +375,7 @@ def test_a_connection_that_breaks_is_made_again(tmp_path):
         async with running(service) as live:
             await until(lambda: len(rows(service)) >= 2)
             server.close()
-            await until(
-                lambda: (
-                    live.board()["s"]["state"] == "failing" and "Connect" in live.board()["s"]["problem"]
-                )
-            )
+            await until(lambda: live.board()["s"]["state"] == "failing" and "Connect" in live.board()["s"]["problem"])
 
     run(story)
     assert service.gate.names[0] == "tcp 127.0.0.1"

@@ -65,6 +65,7 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+_ENCODED = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 #: Answers under these hold data and are kept in no cache.
 DATA = ("/api/", "/ogc", "/metrics")
 #: A year: who has once come by TLS never comes without.
@@ -172,13 +173,16 @@ class Guard:
             raise _Refused(429, "too many requests: wait a little", {"Retry-After": str(int(wait_s) + 1)})
 
 
+_UNKNOWN = Principal("unknown")
+
+
 class _Asked:
     """One request on its way through: counts what comes in, marks what goes out."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limits: Limits) -> None:
         self.scope, self._receive, self._send, self._limits = scope, receive, send, limits
         self.connection = HTTPConnection(scope)
-        self.principal = Principal("unknown")
+        self.principal = _UNKNOWN
         self.id = secrets.token_hex(8)
         self.started = self.too_large = self.over = False
         self._status, self._taken, self._checked_at = 0, 0, time.monotonic()
@@ -242,15 +246,16 @@ class _Asked:
     def _headers(self, given: Any) -> list[tuple[bytes, bytes]]:
         headers = list(given)
         present = {name.lower() for name, _ in headers}
-        wanted = {**HEADERS, "x-request-id": self.id}
+        wanted = [*_ENCODED, (b"x-request-id", self.id.encode())]
         if self.scope["path"].startswith(DATA):
-            wanted["cache-control"] = "no-store"
+            wanted.append((b"cache-control", b"no-store"))
         if self.scope.get("scheme") in ("https", "wss"):
-            wanted["strict-transport-security"] = HSTS
-        headers += [(n.encode(), v.encode()) for n, v in wanted.items() if n.encode() not in present]
-        return headers
+            wanted.append((b"strict-transport-security", HSTS.encode()))
+        return headers + [one for one in wanted if one[0] not in present]
 
     def logged(self, took_s: float) -> None:
+        if not log.isEnabledFor(logging.INFO):
+            return
         method = self.scope.get("method", "WS")
         log.info(
             "%s %s %d %.1f ms %s %s %s",
