@@ -124,19 +124,31 @@ def test_two_that_meet_over_the_edge_of_a_range_meet_once(tmp_path, monkeypatch)
     tracks, points, seen = tables(rows)
     points, seen = points.take(pa.array(id_order(points["track_id"]))), seen.sort_by("at")
     told = movements(tracks, in_pieces(points, []), in_pieces(seen, [7]), FRAME, {}, into=tmp_path).to_pylist()
+    assert not any(tmp_path.iterdir())
     (row,) = (r for r in told if r["what"] == "movement.rendezvous")
     assert (row["at_from"], row["at_until"]) == (START, START + timedelta(seconds=6_900))
 
 
 @pytest.mark.parametrize("folder", [True, False])
 def test_rows_that_are_laid_aside_come_back_in_their_order(folder, tmp_path):
-    spill = Spill(tmp_path if folder else None, "rows", 4)
-    for begin in (0, 10):
-        values = np.arange(begin, begin + 10)
-        spill.add(values % spill.parts, value=values)
-    spill.close()
-    back = [spill.part(k)["value"].tolist() for k in range(spill.parts)]
-    assert back == [[v for v in range(20) if v % spill.parts == k] for k in range(spill.parts)]
-    for k in range(spill.parts):
-        spill.forget(k)
+    with Spill(tmp_path if folder else None, "rows", 4) as spill:
+        for begin in (0, 10):
+            values = np.arange(begin, begin + 10)
+            spill.add(values % spill.parts, value=values)
+        spill.close()
+        back = [spill.part(k)["value"].tolist() for k in range(spill.parts)]
+        assert back == [[v for v in range(20) if v % spill.parts == k] for k in range(spill.parts)]
+        spill.forget(0)
+        assert spill.part(0) == {}
+    assert not any(tmp_path.iterdir())
+
+
+def test_files_of_what_is_laid_aside_go_with_an_error_too(tmp_path):
+    def spoiled():
+        with Spill(tmp_path, "rows", 2) as spill:
+            spill.add(np.array([0, 1]), value=np.array([1, 2]))
+            raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        spoiled()
     assert not any(tmp_path.iterdir())

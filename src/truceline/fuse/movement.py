@@ -6,6 +6,7 @@ berth. docs/movement.md has every outcome with its formula, its assumptions and 
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -104,25 +105,29 @@ def movements(
     ports = [zones[key] for key in sorted(zones) if kinds.get(key) in ("port", "anchorage")]
     harbours = ZoneIndex(ports) if ports else None
     lanes = {key: zones[key] for key in zones if kinds.get(key) == "lane"}
-    listening = Listening(Spill(into, "sensors", parts), Spill(into, "taken", parts))
-    sent = Sent(whole.tracks, frame, Spill(into, "sent", parts))
-    for piece in pieces_of(observations):
-        seen = Seen.of(piece.select(_READ), frame)  # the records' bytes are most of the rest
-        listening.add(seen)
-        sent.add(seen)
-    sent.close()
-    telling = (
-        ZoneOutcomes(zones, names),
-        Silences(whole, listening, coverage),
-        FalsePositions(whole, sent, land, harbours),
-        Staying(whole, harbours, lanes, names),
-        Meetings(whole, harbours, Spill(into, "states", parts), listening.begins_s, listening.ends_s),
-    )
-    for piece in pieces_of(points):
-        for first, fixes in Fixes.blocks(whole.tracks, piece, frame, _BLOCK):
-            for one in telling:
-                one.add(first, fixes)
-    return assembled([part for one in telling for part in one.told()], whole)
+    with ExitStack() as scratch:
+        sensors, taken, stated, states = (
+            scratch.enter_context(Spill(into, name, parts)) for name in ("sensors", "taken", "sent", "states")
+        )
+        listening, sent = Listening(sensors, taken), Sent(whole.tracks, frame, stated)
+        for piece in pieces_of(observations):
+            seen = Seen.of(piece.select(_READ), frame)  # the records' bytes are most of the rest
+            listening.add(seen)
+            sent.add(seen)
+        heard = listening.heard()
+        sent.close()
+        telling = (
+            ZoneOutcomes(zones, names),
+            Silences(whole, listening, heard, coverage),
+            FalsePositions(whole, sent, land, harbours),
+            Staying(whole, harbours, lanes, names),
+            Meetings(whole, harbours, states, listening.begins_s, listening.ends_s),
+        )
+        for piece in pieces_of(points):
+            for first, fixes in Fixes.blocks(whole.tracks, piece, frame, _BLOCK):
+                for one in telling:
+                    one.add(first, fixes)
+        return assembled([part for one in telling for part in one.told()], whole)
 
 
 def as_events(movements: pa.Table, tracks: pa.Table) -> pa.Table:

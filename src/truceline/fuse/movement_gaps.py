@@ -45,8 +45,10 @@ class Silence(NamedTuple):
 class Silences:
     """Every long silence of every track."""
 
-    def __init__(self, whole: Fixes, listening: Listening, coverage: Callable[..., Floats] | None) -> None:
-        self._whole, self._listening, self._coverage = whole, listening, coverage
+    def __init__(
+        self, whole: Fixes, listening: Listening, heard: Heard, coverage: Callable[..., Floats] | None
+    ) -> None:
+        self._whole, self._listening, self._heard, self._coverage = whole, listening, heard, coverage
         self._usual = np.full(whole.number, np.nan)
         # fixes that silences are told of, and each track's first and last; of the former, where they stand among them
         self._kept: list[tuple[int, Fixes]] = []
@@ -83,7 +85,7 @@ class Silences:
         track = fixes.track[begin]
         found = Silence(track, begin, end, fixes.at_s[begin], until, _known(self._usual)[track])
         followed = self._listening.followed(ids(fixes.observation_id))
-        return _told(fixes, self._listening.heard(), followed, found, self._coverage)
+        return _told(fixes, self._heard, followed, found, self._coverage)
 
 
 def _usual(fixes: Fixes, begins: Ints) -> Floats:

@@ -83,7 +83,7 @@ class Listening:
         self._taken.add(self._part(named), high=named[:, 0], low=named[:, 1], track=track, lasts_us=lasts_us)
 
     def followed(self, asked: Ids) -> Followed:
-        """After all: sensors of the observations asked for, and what tracks were heard by."""
+        """After all tracks: sensors of the observations asked for, and what tracks were heard by."""
         self._sensors.close()
         self._taken.close()
         n = len(self._words)
@@ -106,15 +106,13 @@ class Listening:
                 some, count = np.unique(pairs, return_counts=True)
                 keys.append(some)
                 counts.append(count)
-            self._sensors.forget(k)
-            self._taken.forget(k)
         own_keys, which = np.unique(np.concatenate(keys), return_inverse=True)
         own = np.zeros(len(own_keys), np.int64)
         np.add.at(own, which, np.concatenate(counts))
         return Followed(of, lasts_us / 3.6e9, own_keys, own)
 
     def heard(self) -> Heard:
-        """After all: what was sent, by place and time."""
+        """After all was sent: what was heard, by place and time."""
         n = len(self._words)
         parts = self._cells or [tuple(np.empty(0, np.int32) for _ in range(5))]
         lows = [min((int(part[k].min()) for part in parts if len(part[k])), default=0) for k in (1, 2, 3)]

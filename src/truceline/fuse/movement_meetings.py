@@ -80,10 +80,7 @@ class Meetings:
         done.append(_long(going_on))
         runs = stacked(done)
         runs = some(runs, np.lexsort((runs.first, runs.b, runs.a)))
-        made = self._meetings(runs)
-        for k in range(self._spill.parts):
-            self._spill.forget(k)
-        return [made]
+        return [self._meetings(runs)]
 
     def _part(self, instant: Ints) -> Ints:
         return np.clip((instant - self._from) // self._range, 0, self._spill.parts - 1)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +57,10 @@ class Seen(NamedTuple):
 
 
 class Spill:
-    """Rows laid aside part by part, and read again one part after the other; in memory where no folder is given."""
+    """Rows laid aside part by part, and read again one part after the other; in memory where no folder is given.
+
+    Its files are gone when it is left.
+    """
 
     def __init__(self, into: Path | None, name: str, parts: int) -> None:
         self.parts = 1 if into is None else parts
@@ -64,6 +68,17 @@ class Spill:
         self._held: list[pa.Table] = []
         self._writers: dict[int, PieceWriter] = {}
         self._written: dict[int, Pieces] = {}
+        self._paths: dict[int, Path] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        for k in range(self.parts):
+            self.forget(k)
 
     def add(self, part: Ints, **columns: npt.NDArray[Any]) -> None:
         """Rows of columns, each to the part that is said."""
@@ -84,7 +99,9 @@ class Spill:
 
     def close(self) -> None:
         """Nothing more is to come."""
-        self._written = {k: writer.close() for k, writer in self._writers.items()}
+        self._written |= {k: writer.close() for k, writer in self._writers.items()}
+        self._paths |= {k: writer.path for k, writer in self._writers.items()}
+        self._writers = {}
 
     def part(self, k: int) -> Columns:
         """The columns of a part in the order they came; none where it has no rows."""
@@ -97,9 +114,8 @@ class Spill:
     def forget(self, k: int) -> None:
         """A part is not read again."""
         self._held = []
-        if k in self._written:
-            del self._written[k]
-            self._writers[k].path.unlink()
+        if self._written.pop(k, None) is not None:
+            self._paths.pop(k).unlink()
 
 
 def parts_for(rows: Rows) -> int:
