@@ -19,13 +19,14 @@ from truceline import daily, desk, feeds
 from truceline.errors import NotFoundError
 from truceline.examples import SHIPPED
 from truceline.mission import Mission
-from truceline.pipeline import BOOK, settle
+from truceline.pipeline import settle
 from truceline.release import Principal
+from truceline.serve import snapshots
 from truceline.serve.alerts import Alerts
 from truceline.serve.app import application
 from truceline.serve.guard import Limits
 from truceline.serve.service import Changes, Message, Receipt, Service, Snapshot
-from truceline.store import Book, Edition, Journal
+from truceline.store import Edition, Journal
 
 #: The evening of the example's second day.
 NOW = datetime(2031, 3, 15, 18, 0, tzinfo=UTC)
@@ -96,11 +97,10 @@ class SettledLive:
         self.snapshot = self._read(1)
 
     def _read(self, revision: int) -> Snapshot:
-        book = Book(self.folder / BOOK)
-        tables = {name: book.table(name) for name in book.names()}
+        tables, edition = snapshots.standing(self.folder, {})
         for name in PROVISIONAL:
             tables[name] = tables[name].append_column("provisional", pa.array([False] * tables[name].num_rows))
-        return Snapshot(revision, self.clock(), book.latest(), tables)
+        return Snapshot(revision, self.clock(), edition, tables)
 
     def changes(self, since: int) -> Changes | None:
         return Changes(since, since, {}, {}) if since == self.snapshot.revision else None

@@ -199,7 +199,7 @@ def test_an_incident_that_is_in_no_edition_yet_has_its_evidence_too(service: Ser
 def test_every_kind_of_id_has_evidence(service: Service) -> None:
     tables = service.live.snapshot.tables
     ids = {"case": tables["cases"]["case_id"], "event": tables["events"]["event_id"]}
-    ids["observation"] = tables["associations"]["observation_id"]
+    ids["observation"] = tables["ties"]["observation_id"]
     for kind, column in ids.items():
         status, told = asked(service, OFFICER, f"/api/evidence/{column[0].as_py().hex()}")
         assert (status, told["kind"]) == (200, kind)

@@ -16,6 +16,7 @@ from truceline.errors import MissionError, NotFoundError
 from truceline.intake import JOURNAL, Progress, silent
 from truceline.mission import Mission, hashes
 from truceline.observation import ID
+from truceline.pieces import filtered
 from truceline.pipeline import BOOK, REPORTS, gazetteer, ground, made
 from truceline.report.gather import of as rows_of
 from truceline.report.gather import within
@@ -71,10 +72,10 @@ def report(
     with Journal(folder / JOURNAL) as journal, Book(folder / BOOK) as book:
         edition, file_hashes = newest(folder, mission, journal, book)
         names = ("tracks", "movements", "events", "incidents", "findings", "cases", "line", "zones")
-        tables = {name: made_tables[name] if made_tables else book.table(name) for name in names}
+        tables: dict[str, Any] = {name: made_tables[name] if made_tables else book.table(name) for name in names}
         day = day or _last_day(mission, tables["events"], book)
         tables |= _findings_of(folder, mission, day, tables)
-        tables["observations"] = journal.table("observation", ["source", "at"], coded=["source"])
+        tables["observations"] = journal.pieces("observation", ["source", "at"])
         if pc.any(pc.or_(pc.is_valid(tables["events"]["killed"]), pc.is_valid(tables["events"]["injured"]))).as_py():
             tables["statements"] = _statements(journal, book)
         before = [row for row in book.published() if row.day == day and row.edition < edition.number]
@@ -174,10 +175,15 @@ def _findings_of(folder: Path, mission: Mission, day: date, tables: Mapping[str,
 
 def _statements(journal: Journal, book: Book) -> pa.Table:
     """What observations state of casualties, and of which event; those that state nothing are left out."""
-    rows = journal.table("observation", ["observation_id", "source", "killed", "injured"])
-    rows = rows.filter(pc.or_(pc.is_valid(rows["killed"]), pc.is_valid(rows["injured"])))
-    behind = book.table("associations").select(["observation_id", "event_id"])
-    behind = behind.filter(pc.is_in(behind["observation_id"], value_set=rows["observation_id"].combine_chunks()))
+    rows = filtered(
+        journal.pieces("observation", ["observation_id", "source", "killed", "injured"]),
+        lambda some: some.filter(pc.or_(pc.is_valid(some["killed"]), pc.is_valid(some["injured"]))),
+    )
+    stating = rows["observation_id"].combine_chunks()
+    behind = filtered(
+        book.pieces("associations"),
+        lambda some: some.filter(pc.is_in(some["observation_id"], value_set=stating)),
+    ).select(["observation_id", "event_id"])
     event = dict(zip(behind["observation_id"].to_pylist(), behind["event_id"].to_pylist(), strict=True))
     events = [event.get(observation_id) for observation_id in rows["observation_id"].to_pylist()]
     return rows.select(["source", "killed", "injured"]).append_column("event_id", pa.array(events, ID))
@@ -197,8 +203,9 @@ def _source_counts(journal: Journal, mission: Mission) -> list[reporting.SourceC
     """What became of each source's records, over all ingests."""
     counts = {source.id: [0, 0, 0] for source in mission.source}
     for place, kind in enumerate(("observation", "duplicate", "rejection")):
-        for entry in journal.table(kind, ["source"])["source"].value_counts().to_pylist():
-            counts.setdefault(entry["values"], [0, 0, 0])[place] = entry["counts"]
+        for rows in journal.pieces(kind, ["source"]):
+            for entry in rows["source"].value_counts().to_pylist():
+                counts.setdefault(entry["values"], [0, 0, 0])[place] += entry["counts"]
     return [reporting.SourceCount(source, sum(row), *row) for source, row in counts.items()]
 
 

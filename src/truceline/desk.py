@@ -13,10 +13,11 @@ from truceline import startup
 from truceline.baseline import check
 from truceline.daily import Written, report
 from truceline.errors import MissionError, NotFoundError
-from truceline.explain import resolve
+from truceline.explain import Newest, resolve
 from truceline.fuse.conflict import COLUMNS as OF_FIRES
 from truceline.intake import JOURNAL, Ingested, Progress, ingest, silent
 from truceline.mission import FILE, Mission
+from truceline.pieces import Pieces, Rows
 from truceline.pipeline import BOOK, KEYS, ground, settle
 from truceline.rules.cases import case_of
 from truceline.store import Book, Edition, Journal, signing
@@ -95,12 +96,13 @@ def verdict(
         latest = book.latest()
         if latest is None:
             raise NotFoundError(f"{folder}: there is no picture yet; first: truceline run {folder}")
-        kind, whole = resolve(book, journal, identifier)
+        kind, whole = resolve(Newest(book), journal, identifier)
         if kind not in ("finding", "case"):
             raise NotFoundError(f"{identifier} is the id of an {kind}; a verdict is signed on a finding or a case")
         rows = book.table(f"{kind}s")
         (row,) = rows.filter(pc.equal(rows[f"{kind}_id"], pa.scalar(whole, pa.binary(16)))).to_pylist()
-        tables = {name: book.table(name) for name in ("cases", "incidents", "events", "associations")}
+        tables: dict[str, Any] = {name: book.table(name) for name in ("cases", "incidents", "events")}
+        tables["associations"] = book.pieces("associations")
         case, signed = sign(folder, row, tables, decision, reason=reason, by=by, at=at, edition=latest.number, key=key)
         journal.append("verdict", signed)
     edition = settle(folder, at, until=latest.cutoff)
@@ -135,7 +137,7 @@ def sign(
     row
         Of `finding.FINDINGS` or `finding.CASES`: what the person had before their eyes.
     tables
-        The cases, incidents, events and associations that it is a row of.
+        The cases, incidents, events and associations (those of events are enough; may be `Pieces`) that it is a row of.
     key
         The signer's private key; None: in the mission's `keys/`, by the signer's name. Made when absent.
     case_id
@@ -169,7 +171,7 @@ def _file_name(by: str) -> str:
 
 
 def table(folder: Path, name: str, edition: int | None = None) -> pa.Table:
-    """A table of the picture, or of the journal: observations, duplicates, rejections.
+    """A table of the picture, or of the journal: observations, duplicates, rejections. All of it, in memory.
 
     Parameters
     ----------
@@ -181,16 +183,19 @@ def table(folder: Path, name: str, edition: int | None = None) -> pa.Table:
     NotFoundError
         When there is no such table or edition, or no picture yet.
     """
+    return _pieces(folder, name, edition).table()
+
+
+def _pieces(folder: Path, name: str, edition: int | None) -> Pieces:
+    """`table`, of which there may be more than memory holds."""
     Mission.load(folder)
     if name in _JOURNALLED:
         with Journal(folder / JOURNAL) as journal:
-            rows = journal.table(_JOURNALLED[name])
-    else:
-        book = Book(folder / BOOK)
-        if book.latest() is None:
-            raise NotFoundError(f"{folder}: there is no picture yet; first: truceline run {folder}")
-        rows = book.table(name, edition)
-    return rows
+            return journal.pieces(_JOURNALLED[name])
+    book = Book(folder / BOOK)
+    if book.latest() is None:
+        raise NotFoundError(f"{folder}: there is no picture yet; first: truceline run {folder}")
+    return book.pieces(name, edition)
 
 
 def export(folder: Path, name: str, form: str, path: Path, edition: int | None = None) -> int:
@@ -203,9 +208,9 @@ def export(folder: Path, name: str, form: str, path: Path, edition: int | None =
     StoreError
         When the table cannot be written so: GeoJSON of a table without positions.
     """
-    rows = table(folder, name, edition)
-    if form == "geojson" and "subject_id" in rows.column_names:
-        rows = _placed(rows, table(folder, "incidents", edition))
+    rows: Rows = _pieces(folder, name, edition)
+    if form == "geojson" and "subject_id" in rows.schema.names:
+        rows = _placed(table(folder, name, edition), table(folder, "incidents", edition))
     return write_table(rows, path, form, name)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +13,8 @@ import pyarrow.compute as pc
 from truceline.agreement import Agreement
 from truceline.errors import NotFoundError
 from truceline.mission import Mission
-from truceline.observation import ids
+from truceline.observation import ID, ids
+from truceline.pieces import filtered
 from truceline.store import Book, Journal
 
 #: Where an id may stand, in the order it is looked for.
@@ -32,9 +34,30 @@ _MOST_RECORDS = 1000
 
 
 class Tables(Protocol):
-    """The picture's tables by their names; a Book gives its newest edition's."""
+    """The picture's tables by their names."""
 
     def table(self, name: str, /) -> pa.Table: ...
+
+    def where(self, name: str, column: str, values: Sequence[bytes], /) -> pa.Table:
+        """The rows with one of these ids in a column, of a table that may not fit into memory.
+
+        Of associations those of events are enough.
+        """
+        ...
+
+
+class Newest:
+    """The tables of a book's newest edition."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+
+    def table(self, name: str, /) -> pa.Table:
+        return self._book.table(name)
+
+    def where(self, name: str, column: str, values: Sequence[bytes], /) -> pa.Table:
+        wanted = pa.array(values, ID)
+        return filtered(self._book.pieces(name), lambda rows: rows.filter(pc.is_in(rows[column], value_set=wanted)))
 
 
 def find(column: pa.ChunkedArray, prefix: str) -> list[int]:
@@ -66,8 +89,9 @@ def resolve(tables: Tables, journal: Journal, identifier: str) -> tuple[str, byt
         # a visit to a zone is an event and a movement under one id: the event, which leads to its findings
         found += [(kind, whole) for whole in named if whole not in {known for _, known in found}]
     if not found:
-        column = journal.table("observation", ["observation_id"])["observation_id"]
-        found += [("observation", column[row].as_py()) for row in find(column, prefix)]
+        for rows in journal.blocks("observation", ["observation_id"]):
+            column = rows["observation_id"]
+            found += [("observation", column[row].as_py()) for row in find(column, prefix)]
     if not found:
         raise NotFoundError(
             f"no finding, case, incident, event, track or observation has an id that begins with {prefix}"
@@ -98,7 +122,7 @@ def explain(folder: Path, identifier: str) -> dict[str, Any]:
         latest = book.latest()
         if latest is None:
             raise NotFoundError(f"{folder}: there is no picture yet; first: truceline run {folder}")
-        return explained(journal, book, mission.load_agreement(folder), identifier, latest.number)
+        return explained(journal, Newest(book), mission.load_agreement(folder), identifier, latest.number)
 
 
 def explained(
@@ -114,10 +138,9 @@ def explained(
     kind, whole = resolve(tables, journal, identifier)
     told: dict[str, Any] = {"id": whole.hex(), "kind": kind, "edition": edition}
     if kind == "observation":
-        associations = tables.table("associations")
-        row = _where(associations, "observation_id", whole)
-        if row.num_rows and row["event_id"][0].is_valid:
-            told["event_id"] = row["event_id"][0].as_py().hex()
+        events = tables.where("associations", "observation_id", [whole])["event_id"].drop_null()
+        if len(events):
+            told["event_id"] = events[0].as_py().hex()
         told["observations"] = [_observation(journal.record(whole))]
         return told
     if kind in ("track", "movement"):
@@ -196,10 +219,11 @@ def _track(journal: Journal, tables: Tables, kind: str, whole: bytes) -> dict[st
     """A track, or the part of it that tells a movement: what it tells, its points, the records behind them."""
     told: dict[str, Any] = {}
     track, movements = whole, tables.table("movements")
-    points = tables.table("track_points")
     if kind == "movement":
         (mine,) = _where(movements, "event_id", whole).to_pylist()
         told["movement"], track = plain(mine), mine["track_id"]
+    points = tables.where("track_points", "track_id", [track])
+    if kind == "movement":
         during = pc.and_(
             pc.greater_equal(points["at"], pa.scalar(mine["at_from"], points["at"].type)),
             pc.less_equal(points["at"], pa.scalar(mine["at_until"], points["at"].type)),
@@ -208,7 +232,7 @@ def _track(journal: Journal, tables: Tables, kind: str, whole: bytes) -> dict[st
     told["track"] = plain(_where(tables.table("tracks"), "track_id", track).to_pylist()[0])
     if kind == "track":
         told["movements"] = plain(_where(movements, "track_id", track).sort_by("at_from").to_pylist())
-    points = _where(points, "track_id", track).sort_by("at")
+    points = points.sort_by("at")
     told["points"] = plain(points.drop_columns(["track_id"]).to_pylist())
     behind = points["observation_id"].to_pylist()
     told["observations"] = [_observation(one) for one in journal.records(behind[:_MOST_RECORDS])]
@@ -217,8 +241,7 @@ def _track(journal: Journal, tables: Tables, kind: str, whole: bytes) -> dict[st
 
 
 def _events(journal: Journal, tables: Tables, events: pa.Table) -> list[dict[str, Any]]:
-    associations = tables.table("associations")
-    behind = associations.filter(pc.is_in(associations["event_id"], value_set=events["event_id"].combine_chunks()))
+    behind = tables.where("associations", "event_id", events["event_id"].to_pylist())
     by_event: dict[bytes, list[tuple[bytes, float | None]]] = {}
     for row in behind.to_pylist():
         by_event.setdefault(row["event_id"], []).append((row["observation_id"], row["log_ratio"]))

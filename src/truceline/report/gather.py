@@ -1,15 +1,16 @@
 """From an edition's tables to the report's model: what of the picture belongs to the day."""
 
+from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from truceline.observation import TIME, term, to_numpy
+from truceline.pieces import Rows, pieces_of
 from truceline.places import FAR_KM, Gazetteer
 from truceline.report.model import Held, Incident, Source, Tally
 
@@ -228,7 +229,7 @@ def held_by_subject(findings: pa.Table, cases: pa.Table) -> dict[bytes, list[Hel
     return out
 
 
-def spoke(observations: pa.Table, named: Mapping[str, str | None], begins: datetime, ends: datetime) -> list[Source]:
+def spoke(observations: Rows, named: Mapping[str, str | None], begins: datetime, ends: datetime) -> list[Source]:
     """How each source of the mission spoke in the period, against its median day up to then.
 
     Parameters
@@ -238,24 +239,31 @@ def spoke(observations: pa.Table, named: Mapping[str, str | None], begins: datet
     named
         The mission's sources and their licences.
     """
-    source, at_s = observations["source"], to_numpy(observations["at"])
-    before = at_s < ends.timestamp()
-    known = np.asarray(pc.index_in(source, value_set=pa.array(list(named))).fill_null(-1))
+    records = dict.fromkeys(named, 0)
+    last = dict.fromkeys(named, -np.inf)
+    days: dict[str, Counter[int]] = {name: Counter() for name in named}
+    for rows in pieces_of(observations):
+        at_s = to_numpy(rows["at"])
+        before = at_s < ends.timestamp()
+        known = np.asarray(pc.index_in(rows["source"], value_set=pa.array(list(named))).fill_null(-1))
+        for i, name in enumerate(named):
+            times = at_s[before & (known == i)]
+            if len(times):
+                records[name] += int(np.sum(times >= begins.timestamp()))
+                last[name] = max(last[name], times.max())
+                back, counts = np.unique(np.floor((ends.timestamp() - times) / 86_400.0), return_counts=True)
+                days[name].update(dict(zip(back.astype(np.int64).tolist(), counts.tolist(), strict=True)))
     out = []
-    for i, (name, licence) in enumerate(named.items()):
-        times = at_s[before & (known == i)]
-        records = int(np.sum(times >= begins.timestamp()))
-        last = _at(times.max()) if len(times) else None
-        out.append(Source(name, records, _median_per_day(times, ends), last, not records, last is None, licence))
+    for name, licence in named.items():
+        heard = _at(last[name]) if days[name] else None
+        silent = not records[name]
+        out.append(Source(name, records[name], _median_per_day(days[name]), heard, silent, heard is None, licence))
     return out
 
 
-def _median_per_day(at_s: npt.NDArray[np.float64], ends: datetime) -> float | None:
-    """Records of the median day from the first record to the last, days counted back from `ends`, empty ones too."""
-    if not len(at_s):
-        return None
-    back = np.floor((ends.timestamp() - at_s) / 86_400.0).astype(np.int64)
-    return float(np.median(np.bincount(back - back.min())))
+def _median_per_day(days: Mapping[int, int]) -> float | None:
+    """Records of the median day from the first day with a record to the last, empty ones too."""
+    return float(np.median([days.get(day, 0) for day in range(min(days), max(days) + 1)])) if days else None
 
 
 def _at(seconds: float) -> datetime:

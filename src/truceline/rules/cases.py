@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from truceline.finding import CASES, observations_digest
 from truceline.kernels.idset import index_in
 from truceline.observation import ID, RELEASES, TIME, bytes_of, id_column, id_order, ids, narrowest, one_array, to_numpy
+from truceline.pieces import Rows, filtered
 from truceline.rules.holding import SEVERITIES
 from truceline.rules.subjects import Floats, Ints, coded, identity
 
@@ -75,10 +76,15 @@ class Evidence:
         return list(self.observations.take(pa.array(numbers)).to_pylist())
 
 
-def evidence(incidents: pa.Table, events: pa.Table, associations: pa.Table) -> Evidence:
+def ties(associations: Rows) -> pa.Table:
+    """The associations that tie observations to events: of those with tracks there may be more than memory holds."""
+    return filtered(associations, lambda piece: piece.filter(pc.is_valid(piece["event_id"])))
+
+
+def evidence(incidents: pa.Table, events: pa.Table, associations: Rows) -> Evidence:
     """Tie observations to incidents by way of events."""
     incident_ids = _sorted(incidents["incident_id"])
-    tied = associations.filter(pc.is_valid(associations["event_id"]))
+    tied = ties(associations)
     event_ids = _sorted(events["event_id"])
     order = id_order(events["event_id"])
     of_event = _positions(events["incident_id"], incident_ids)[order]
@@ -157,7 +163,7 @@ def cases(
 
 
 def case_of(
-    row: Mapping[str, Any], opened: pa.Table, incidents: pa.Table, events: pa.Table, associations: pa.Table
+    row: Mapping[str, Any], opened: pa.Table, incidents: pa.Table, events: pa.Table, associations: Rows
 ) -> tuple[bytes, list[bytes]]:
     """The case that a finding belongs to, opened or not, and the observations behind it.
 

@@ -165,7 +165,7 @@ class Docket:
                 desk.sign,
                 self.service.folder,
                 row,
-                snapshot.tables,
+                _of_cases(snapshot),
                 decision,
                 reason=reason,
                 by=principal.name,
@@ -260,9 +260,9 @@ class Docket:
         rows = findings.filter(pc.equal(findings["finding_id"], pa.scalar(finding_id, ID))).to_pylist()
         if not rows:
             raise NotFoundError(_NO_CASE)
-        tables = [snapshot.tables[name] for name in ("cases", "incidents", "events", "associations")]
-        case_id, _ = case_of(rows[0], *tables)
-        row = dict.fromkeys(tables[0].schema.names) | {"case_id": case_id, "findings": [finding_id]}
+        tables = _of_cases(snapshot)
+        case_id, _ = case_of(rows[0], *tables.values())
+        row = dict.fromkeys(tables["cases"].schema.names) | {"case_id": case_id, "findings": [finding_id]}
         state = CaseState(case_id, row, gone=True)
         _found_again([state], findings)
         return state
@@ -350,10 +350,16 @@ def _found_again(states: Sequence[CaseState], findings: pa.Table) -> None:
         state.gone, state.since = False, state.since or row["first_breach_from"]
 
 
+def _of_cases(snapshot: Snapshot) -> dict[str, pa.Table]:
+    """What tells of a case and of the observations behind it, as `case_of` takes it."""
+    tables = snapshot.tables
+    return {name: tables[name] for name in ("cases", "incidents", "events")} | {"associations": tables["ties"]}
+
+
 def _behind(snapshot: Snapshot) -> dict[bytes, list[bytes]]:
     """The observations behind each incident that a case is about."""
     tables = snapshot.tables
-    behind = evidence(tables["incidents"], tables["events"], tables["associations"])
+    behind = evidence(tables["incidents"], tables["events"], tables["ties"])
     subjects = set(tables["cases"]["subject_id"].to_pylist())
     return {
         incident: behind.bytes_of(behind.of(number))

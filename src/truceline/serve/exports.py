@@ -3,13 +3,13 @@
 import asyncio
 from typing import Annotated, Any
 
-import pyarrow as pa
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import WithJsonSchema
 
 from truceline.errors import NotFoundError, QueryError, StoreError
 from truceline.intake import JOURNAL
+from truceline.pieces import Rows
 from truceline.release import Principal
 from truceline.serve import filters
 from truceline.serve.access import See, may
@@ -113,14 +113,14 @@ async def export(
 
 def _rows(
     service: Service, asking: Principal, table: str, asked: filters.Question, edition: int | None, as_of: Any
-) -> pa.Table:
+) -> Rows:
     query = query_of(service)
     if table not in JOURNALLED:
-        return query.rows(table, asking, asked, edition=edition, as_of=as_of).table
+        return query.every(table, asking, asked, edition, as_of)
     if query.label(asking) != "mission" or not may(asking, "evidence"):
         raise NotFoundError(f"there is no collection {table!r}")
     if edition is not None or as_of is not None:
         raise QueryError(f"edition, as_of: {table} are the journal's and of no edition")
     kind, about = JOURNALLED[table]
     with Journal(service.folder / JOURNAL) as journal:
-        return filters.matching(journal.table(kind), about, asked)
+        return query.sifter.every(journal.pieces(kind), about, asked)

@@ -1,6 +1,6 @@
 """What may be asked of a collection's rows, read from an address and applied to columns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -29,6 +29,14 @@ class Question(NamedTuple):
     interval: Interval | None = None
     #: Column name, or one with _min or _max behind it; texts as they stood in the address. Several of one name: any.
     filters: Sequence[tuple[str, str]] = ()
+
+
+class Extent(NamedTuple):
+    """Where the values of a column lie in some rows."""
+
+    least: Any  # None: there is no value
+    most: Any
+    whole: bool  # none is missing
 
 
 def box(text: str) -> Box:
@@ -102,13 +110,46 @@ def matching(rows: pa.Table, about: Collection, question: Question) -> pa.Table:
         masks.append(_in_box(rows, question.bbox))
     if question.interval is not None and about.begins is not None and about.ends is not None:
         masks.append(_in_interval(rows, about.begins, about.ends, question.interval))
-    by_name: dict[str, list[str]] = {}
-    for name, text in question.filters:
-        by_name.setdefault(name, []).append(text)
-    masks += [_having(rows, name, texts) for name, texts in by_name.items()]
+    masks += [_having(rows, name, texts) for name, texts in _by_name(question).items()]
     if not masks:
         return rows
     return rows.filter(pa.array(np.logical_and.reduce(masks)))
+
+
+def outside(extents: Mapping[str, Extent], schema: pa.Schema, about: Collection, question: Question) -> bool:
+    """Whether none of some rows can be asked for, by where the values of their columns lie as far as that is known."""
+    if question.bbox is not None:
+        west, south, east, north = question.bbox
+        lon, lat = (_valued(extents.get(name)) for name in ("lon", "lat"))
+        if lon and lat and (lon.most < west or lon.least > east or lat.most < south or lat.least > north):
+            return True
+    if question.interval is not None and about.begins is not None and about.ends is not None:
+        begin, end = (_valued(extents.get(name)) for name in (about.begins, about.ends))
+        first, last = question.interval
+        if begin and end and ((first and end.most < first) or (last and begin.least > last)):
+            return True
+    for name, texts in _by_name(question).items():
+        column, bound = _column(schema.names, name)
+        extent = extents.get(column)
+        if extent is None or extent.least is None:
+            continue
+        wanted = [_value(name, text, schema.field(column).type).as_py() for text in texts]
+        below = all(one < extent.least for one in wanted) and bound != "_min"
+        if below or (all(one > extent.most for one in wanted) and bound != "_max"):
+            return True
+    return False
+
+
+def _valued(extent: Extent | None) -> Extent | None:
+    """None also where a value is missing: such rows are in every box and every interval."""
+    return extent if extent is not None and extent.whole and extent.least is not None else None
+
+
+def _by_name(question: Question) -> dict[str, list[str]]:
+    by_name: dict[str, list[str]] = {}
+    for name, text in question.filters:
+        by_name.setdefault(name, []).append(text)
+    return by_name
 
 
 def _in_box(rows: pa.Table, bbox: Box) -> Bools:
@@ -142,12 +183,7 @@ def _times(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
 
 def _having(rows: pa.Table, name: str, texts: Iterable[str]) -> Bools:
     """Which rows have one of some values in a column; `name` may end in _min or _max."""
-    column, bound = name, ""
-    if name not in rows.column_names and name[-4:] in ("_min", "_max"):
-        column, bound = name[:-4], name[-4:]
-    if column not in rows.column_names or column == "geometry":
-        has = ", ".join(one for one in rows.column_names if one != "geometry")
-        raise QueryError(f"there is no parameter {name!r} here; properties to ask for are {has}")
+    column, bound = _column(rows.column_names, name)
     values = rows[column]
     wanted = [_value(name, text, values.type) for text in texts]
     if bound:
@@ -162,6 +198,17 @@ def _having(rows: pa.Table, name: str, texts: Iterable[str]) -> Bools:
     else:
         hits = [pc.equal(values, one) for one in wanted]
     return np.asarray(np.logical_or.reduce([pc.fill_null(hit, False).to_numpy() for hit in hits]))
+
+
+def _column(columns: Sequence[str], name: str) -> tuple[str, str]:
+    """The column that a parameter is about, and its bound: _min, _max or none."""
+    column, bound = name, ""
+    if name not in columns and name[-4:] in ("_min", "_max"):
+        column, bound = name[:-4], name[-4:]
+    if column not in columns or column == "geometry":
+        has = ", ".join(one for one in columns if one != "geometry")
+        raise QueryError(f"there is no parameter {name!r} here; properties to ask for are {has}")
+    return column, bound
 
 
 def _value(name: str, text: str, kind: pa.DataType) -> Any:

@@ -1,6 +1,7 @@
 """One finding with all that speaks for and against it, and the way back from any id to the bytes behind it."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from truceline.serve.cases import as_json, released, whole
 from truceline.serve.docket import docket_of, whole_id
 from truceline.serve.query import query_of
 from truceline.serve.service import Service, Snapshot, service_of
+from truceline.serve.sifting import Sifter
 from truceline.store import Journal
 
 router = APIRouter(tags=["findings"])
@@ -90,18 +92,24 @@ async def evidence(
 class _Tables:
     """A snapshot's tables, as `explained` asks for them."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
+    def __init__(self, snapshot: Snapshot, sifter: Sifter) -> None:
+        self._snapshot, self._sifter = snapshot, sifter
 
     def table(self, name: str, /) -> pa.Table:
         return self._snapshot.tables[name]
+
+    def where(self, name: str, column: str, values: Sequence[bytes], /) -> pa.Table:
+        rows = self._snapshot.tables["ties" if name == "associations" else name]
+        return pa.concat_tables([rows.schema.empty_table(), *self._sifter.where(rows, column, values)])
 
 
 def _evidence(service: Service, snapshot: Snapshot, identifier: str) -> dict[str, Any]:
     edition = snapshot.edition.number if snapshot.edition is not None else None
     reading = service.kept.setdefault("evidence", (Lock(), Journal(service.folder / JOURNAL)))
     with reading[0]:  # one journal for all: where each record stands is learned once
-        return explained(reading[1], _Tables(snapshot), _agreement(service), identifier, edition)
+        return explained(
+            reading[1], _Tables(snapshot, query_of(service).sifter), _agreement(service), identifier, edition
+        )
 
 
 def _agreement(service: Service) -> Agreement:

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import shapely
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
@@ -16,11 +15,14 @@ from pydantic import WithJsonSchema
 from truceline.columns import TABLES
 from truceline.errors import QueryError
 from truceline.observation import TIME
+from truceline.pieces import Rows
 from truceline.serve import filters
 from truceline.serve.access import See
 from truceline.serve.ogc_api import document
 from truceline.serve.query import Page, query_of
+from truceline.serve.query import Query as Querying
 from truceline.serve.service import Service, service_of
+from truceline.serve.sifting import Sifter
 from truceline.serve.views import Collection
 from truceline.store.export import features
 from truceline.store.flat import geometry, iso_times
@@ -173,7 +175,7 @@ def collections(request: Request, asking: See, f: Form = None) -> Response:
     """What there is for who asks: title, extent, where the items are."""
     query = query_of(service_of(request))
     root = _root(request)
-    found = [_collection(root, name, query.about(name), query.view(name, asking)) for name in query.collections(asking)]
+    found = [_collection(query, root, name, query.view(name, asking)) for name in query.collections(asking)]
     return JSONResponse({"links": [_link("self", f"{root}/collections", JSON, "Collections")], "collections": found})
 
 
@@ -187,7 +189,7 @@ def collection(request: Request, asking: See, collection: str, f: Form = None) -
     """Title and extent of a collection, and where its items are."""
     query = query_of(service_of(request))
     view = query.view(collection, asking)
-    return JSONResponse(_collection(_root(request), collection, query.about(collection), view))
+    return JSONResponse(_collection(query, _root(request), collection, view))
 
 
 @router.get(
@@ -338,13 +340,13 @@ def _page_links(
     return links
 
 
-def _collection(root: str, name: str, about: Collection, rows: pa.Table) -> dict[str, Any]:
-    here = f"{root}/collections/{name}"
+def _collection(query: Querying, root: str, name: str, rows: Rows) -> dict[str, Any]:
+    here, about = f"{root}/collections/{name}", query.about(name)
     extent: dict[str, Any] = {}
-    if (bounds := _bounds(rows)) is not None:
+    if (bounds := _bounds(query.sifter, rows)) is not None:
         extent["spatial"] = {"bbox": [bounds], "crs": CRS84}
     if about.begins is not None and about.ends is not None:
-        extent["temporal"] = {"interval": [_interval(rows, about.begins, about.ends)]}
+        extent["temporal"] = {"interval": [_interval(query.sifter, rows, about.begins, about.ends)]}
     return {
         "id": name,
         "title": about.title,
@@ -359,30 +361,28 @@ def _collection(root: str, name: str, about: Collection, rows: pa.Table) -> dict
     }
 
 
-def _bounds(rows: pa.Table) -> list[float] | None:
+def _bounds(sifter: Sifter, rows: Rows) -> list[float] | None:
     """West, south, east, north of all rows; None where none has a place."""
-    if "geometry" in rows.column_names:
+    if isinstance(rows, pa.Table) and "geometry" in rows.column_names:
         bounds: Iterable[float] = shapely.total_bounds(
             shapely.from_wkb(geometry(rows).to_numpy(zero_copy_only=False))
         ).tolist()
-    elif {"lon", "lat"} <= set(rows.column_names):
-        lon, lat = (pc.min_max(rows[name]) for name in ("lon", "lat"))
-        bounds = [part[end].as_py() for end in ("min", "max") for part in (lon, lat)]
+    elif {"lon", "lat"} <= set(rows.schema.names):
+        lon, lat = (sifter.extent(rows, name) for name in ("lon", "lat"))
+        bounds = [lon.least, lat.least, lon.most, lat.most]
     else:
         return None
     out = [np.nan if one is None else float(one) for one in bounds]
     return [round(one, 7) for one in out] if np.isfinite(out).all() else None
 
 
-def _interval(rows: pa.Table, begins: str, ends: str) -> list[str | None]:
+def _interval(sifter: Sifter, rows: Rows, begins: str, ends: str) -> list[str | None]:
     """First and last time of all rows, null where there is none."""
-    out: list[str | None] = []
-    for name, end in ((begins, "min"), (ends, "max")):
-        column = rows[name]
-        if pa.types.is_string(column.type):
-            column = column.cast(pa.date32()).cast(pa.timestamp("us")).cast(TIME)
-        value = pc.min_max(column)[end]
-        out.append(
-            iso_times(pa.chunked_array([pa.array([value.as_py()], TIME)]))[0].as_py() if value.is_valid else None
-        )
-    return out
+    found = sifter.extent(rows, begins).least, sifter.extent(rows, ends).most
+    texts = iso_times(pa.chunked_array([pa.array([_moment(one) for one in found], TIME)]))
+    return list(texts.to_pylist())
+
+
+def _moment(value: Any) -> datetime | None:
+    """A time; of a date its beginning."""
+    return datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 from truceline import startup
 from truceline.daily import report
 from truceline.errors import NotFoundError
-from truceline.inputs import FUSED
+from truceline.inputs import MOVING, OF_MOVING
 from truceline.intake import JOURNAL, Record
 from truceline.mission import Mission
 from truceline.observation import TIME
+from truceline.pieces import filtered
 from truceline.pipeline import BOOK, settle
 from truceline.serve.child import Answer, all_packed, packed, unpacked
 from truceline.serve.moving_now import MovingNow
@@ -83,15 +84,17 @@ def tracks(folder: Path, _record: Record) -> Answer:
     moving = MovingNow(Mission.load(folder).frame())
 
     def begin(now: datetime) -> None:
-        with Journal(folder / JOURNAL) as journal:
-            if not journal.rows("observation"):
-                return
-            kept = journal.columns("observation")
-            rows = journal.table("observation", [name for name in FUSED if name in kept])
         since = pa.scalar(datetime.fromtimestamp(now.timestamp() - _WARM_S, now.tzinfo), TIME)
         soon = pa.scalar(now + AHEAD, TIME)
-        recent = pc.and_(pc.greater_equal(rows["at"], since), pc.less_equal(rows["at"], soon))
-        moving.take(rows.filter(pc.fill_null(recent, False)))
+
+        def recent(rows: pa.Table) -> pa.Table:
+            lately = pc.and_(pc.greater_equal(rows["at"], since), pc.less_equal(rows["at"], soon))
+            return rows.filter(pc.fill_null(pc.and_(lately, pc.is_in(rows["kind"], value_set=OF_MOVING)), False))
+
+        with Journal(folder / JOURNAL) as journal:
+            rows = filtered(journal.pieces("observation", MOVING.names), recent)
+        if rows.num_rows:
+            moving.begin(rows)
 
     def answer(what: str, *given: Any) -> Any:
         if what == "begin":
@@ -122,7 +125,8 @@ def _until(folder: Path, now: datetime) -> datetime | None:
     with Journal(folder / JOURNAL) as journal:
         if not journal.rows("observation"):
             raise NotFoundError(f"{folder}: the journal has no observations yet")
-        last = pc.max(journal.table("observation", ["at"])["at"]).as_py()
+        ends = (pc.max(rows["at"]).as_py() for rows in journal.blocks("observation", ["at"]))
+        last = max((one for one in ends if one is not None), default=None)
     if last is None or Mission.load(folder).exercise:
         return None
     book = Book(folder / BOOK)

@@ -20,16 +20,18 @@ import pyarrow.compute as pc
 from truceline import casework, coarse
 from truceline.errors import NotFoundError, StoreError
 from truceline.intake import JOURNAL
-from truceline.pipeline import BOOK, KEYS, gazetteer
+from truceline.pieces import Rows
+from truceline.pipeline import BOOK, KEYS, LARGE, gazetteer
 from truceline.release import COARSE, MISSION_ONLY, Principal, horizon, label_of
 from truceline.serve.access import may
-from truceline.serve.filters import Question, matching
+from truceline.serve.filters import Question
 from truceline.serve.service import Service, Snapshot
+from truceline.serve.sifting import Sifter
 from truceline.serve.views import COLLECTIONS, MORE, Collection, Released, Setting, mission_view, views_below
 from truceline.store import Book, Edition, Journal
 
-#: Tables of old editions that are kept unpacked.
-_KEPT_TABLES = 32
+#: Bytes of old editions' tables that are kept unpacked: a dozen editions of a mission of some hundred thousand rows.
+_KEPT_BYTES = 256 << 20
 #: Views that are kept: three labels now, one before, with room for an hour that turns.
 _KEPT_VIEWS = 8
 
@@ -56,7 +58,9 @@ class Query:
         self._key: bytes | None = None
         self._lock = threading.RLock()
         self._views: OrderedDict[Any, tuple[Any, dict[str, pa.Table]]] = OrderedDict()
-        self._tables: OrderedDict[tuple[int, str], pa.Table] = OrderedDict()
+        self._tables: OrderedDict[tuple[int, str], Rows] = OrderedDict()
+        #: Finds rows, also where there are too many to hold.
+        self.sifter = Sifter()
         self._actions = Journal(folder / JOURNAL)
         self._released: tuple[int, dict[bytes, Released]] = (-1, {})
         self.setting = Setting(folder, mission.load_agreement(folder), self._coarse_ground, self._opaque_key)
@@ -114,8 +118,8 @@ class Query:
 
     def view(
         self, collection: str, principal: Principal, edition: int | None = None, as_of: datetime | None = None
-    ) -> pa.Table:
-        """All rows of a collection that a principal may see, as it may see them.
+    ) -> Any:
+        """All rows of a collection that a principal may see, as it may see them: `Pieces` of `LARGE`, else a table.
 
         Parameters
         ----------
@@ -160,8 +164,18 @@ class Query:
             When a filter names no property of the collection, or a value that it cannot have.
         """
         rows = self.view(collection, principal, edition, as_of)
-        found = matching(rows, self.about(collection), question)
-        return Page(found.slice(offset, limit), found.num_rows)
+        return Page(*self.sifter.page(rows, self.about(collection), question, offset, limit))
+
+    def every(
+        self,
+        collection: str,
+        principal: Principal,
+        question: Question,
+        edition: int | None = None,
+        as_of: datetime | None = None,
+    ) -> Rows:
+        """All rows that are asked for; of `LARGE` in pieces. Raises as `rows`."""
+        return self.sifter.every(self.view(collection, principal, edition, as_of), self.about(collection), question)
 
     def one(
         self,
@@ -179,13 +193,10 @@ class Query:
             When there is none, or none that the principal may see: the same words for both.
         """
         rows = self.view(collection, principal, edition, as_of)
-        found = rows.slice(0, 0)
-        column = rows[self.about(collection).key]
-        if pa.types.is_string(column.type):
-            found = rows.filter(pc.equal(column, identifier))
-        elif (plain := _hex(identifier)) is not None:
-            found = rows.filter(pc.equal(column, pa.scalar(plain, column.type)))
-        if not found.num_rows:
+        key = self.about(collection).key
+        wanted = identifier if pa.types.is_string(rows.schema.field(key).type) else _hex(identifier)
+        found = None if wanted is None else next(self.sifter.where(rows, key, [wanted]), None)
+        if found is None:
             raise NotFoundError(f"{collection} has no {identifier!r}")
         return found.slice(0, 1)
 
@@ -247,21 +258,23 @@ class Query:
             return self.service.live.snapshot.tables
         return _OfEdition(self, edition.number)
 
-    def table_of(self, number: int, name: str) -> pa.Table | None:
-        """A table of an edition, unpacked once; None where it has none of that name."""
+    def table_of(self, number: int, name: str) -> Rows | None:
+        """A table of an edition, unpacked once, `LARGE` in pieces; None where it has none of that name."""
         with self._lock:
             if (number, name) in self._tables:
                 self._tables.move_to_end((number, name))
                 return self._tables[number, name]
         try:
-            rows = self._book.table(name, number)
+            rows: Any = self._book.pieces(name, number)
         except NotFoundError:
             return None
+        if name not in LARGE:
+            rows = rows.table()
         if name in ("tracks", "events", "incidents", "findings"):
             rows = rows.append_column("provisional", pa.array(np.zeros(rows.num_rows, np.bool_)))
         with self._lock:
             self._tables[number, name] = rows
-            while len(self._tables) > _KEPT_TABLES:
+            while sum(one.nbytes for one in self._tables.values() if isinstance(one, pa.Table)) > _KEPT_BYTES:
                 self._tables.popitem(last=False)
         return rows
 
@@ -287,13 +300,13 @@ class Query:
             return self._released[1]
 
 
-class _OfEdition(Mapping[str, pa.Table]):
+class _OfEdition(Mapping[str, Any]):
     """An edition's tables by name, each unpacked when it is first asked for."""
 
     def __init__(self, query: Query, number: int) -> None:
         self._query, self._number = query, number
 
-    def __getitem__(self, name: str) -> pa.Table:
+    def __getitem__(self, name: str) -> Rows:
         rows = self._query.table_of(self._number, name)
         if rows is None:
             raise KeyError(name)

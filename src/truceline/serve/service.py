@@ -78,7 +78,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     at: datetime  # it speaks up to here, event time
     edition: Edition | None  # the newest
     #: associations, tracks, track_points, movements, events, incidents, findings, cases, line, zones, lineage; tracks,
-    #: events, incidents and findings have one column more: `provisional`, bool.
+    #: events, incidents and findings have one column more: `provisional`, bool. Of associations and track_points there
+    #: may be more than memory holds: they are `Pieces`; `ties` are the associations of events.
     tables: Mapping[str, pa.Table]
 
 

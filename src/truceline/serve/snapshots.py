@@ -1,6 +1,6 @@
 """A snapshot's tables: what an edition says and still stands, what was drawn since, and tracks as they are now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -13,12 +13,15 @@ from truceline import finding, picture
 from truceline.intake import JOURNAL
 from truceline.kernels.idset import index_in
 from truceline.observation import ids
-from truceline.pipeline import BOOK, made
+from truceline.pieces import Pieces, Rows, chained, parts_of, pieces_of
+from truceline.pipeline import BOOK, LARGE, made
+from truceline.rules.cases import ties
 from truceline.rules.zones_at import ZONES
 from truceline.serve.child import packed
 from truceline.serve.window import DRAWN, FOLLOWED
 from truceline.store import Book, Edition, Journal
 
+#: Tables by name; those of `LARGE` are `Pieces`.
 Tables = dict[str, pa.Table]
 
 _SCHEMAS: dict[str, pa.Schema] = {
@@ -32,12 +35,14 @@ _SCHEMAS: dict[str, pa.Schema] = {
     "cases": finding.CASES,
     "line": picture.LINE,
     "lineage": picture.LINEAGE,
+    "ties": picture.ASSOCIATIONS,
 }
 
 
 def empty() -> Tables:
     """The tables of a picture in which there is nothing."""
     out = {name: schema.empty_table() for name, schema in _SCHEMAS.items()}
+    out |= {name: chained((), _SCHEMAS[name]) for name in LARGE}
     for name in (*FOLLOWED, "tracks"):
         out[name] = _marked(out[name], False)
     out["zones"] = ZONES.empty_table()
@@ -45,15 +50,42 @@ def empty() -> Tables:
 
 
 def standing(folder: Path, outside: Mapping[str, npt.NDArray[np.bool_]]) -> tuple[Tables, Edition | None]:
-    """What of the newest edition stands beside what is drawn, by the masks of `Drawn.outside`; and the edition."""
+    """What of the newest edition stands beside what is drawn, by the masks of `Drawn.outside`; and the edition.
+
+    What stands of `LARGE` stays in the book; `ties`, its associations of events, are held.
+    """
     book = Book(folder / BOOK)
     edition = book.latest()
     out: Tables = {}
-    for name in book.names(edition.number) if edition is not None else ():
-        rows = book.table(name, edition.number if edition is not None else None)
-        mask = outside.get(name)
-        out[name] = rows if mask is None or mask.all() else rows.filter(pa.array(mask))
+    if edition is None:
+        return out, edition
+    for name in book.names(edition.number):
+        rows, mask = book.pieces(name, edition.number), outside.get(name)
+        if mask is not None and not mask.all():
+            rows = _masked(rows, mask)
+        out[name] = rows if name in LARGE else rows.table()
+    out["ties"] = ties(out["associations"])
     return out, edition
+
+
+def _masked(rows: Pieces, mask: npt.NDArray[np.bool_]) -> Pieces:
+    """The rows that a mask lets through, when they are read."""
+    bits = pa.array(mask)  # a bit a row
+    parts, at = [], 0
+    for part in parts_of(rows):
+        parts.append(_let_through(part, bits.slice(at, part.num_rows)))
+        at += part.num_rows
+    return chained(parts, rows.schema)
+
+
+def _let_through(part: Rows, bits: pa.Array) -> Rows:
+    def read() -> Iterator[pa.Table]:
+        at = 0
+        for piece in pieces_of(part):
+            yield piece.filter(bits.slice(at, piece.num_rows))
+            at += piece.num_rows
+
+    return part if bits.true_count == len(bits) else Pieces(part.schema, bits.true_count, read)
 
 
 def unsettled(folder: Path) -> bool:
@@ -76,7 +108,11 @@ def joined(settled: Tables, now: Tables) -> Tables:
         if name in settled:
             tables[name] = _marked(tables[name], False)
     for name in DRAWN:
-        tables[name] = pa.concat_tables([tables[name], now[name]]) if name in settled else now[name]
+        if name in LARGE:
+            tables[name] = chained([tables[name], now[name]], _SCHEMAS[name])
+        else:
+            tables[name] = pa.concat_tables([tables[name], now[name]]) if name in settled else now[name]
+    tables["ties"] = pa.concat_tables([tables["ties"], ties(now["associations"])])
     return tables | {name: rows for name, rows in now.items() if name not in DRAWN}
 
 

@@ -6,7 +6,8 @@ where something was heard from round it; else it is "not assessed".
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -59,34 +60,41 @@ class Listening:
             began = time.monotonic()
             rows = self._journal.rows("observation")
             if rows != self._rows and began - self._made_s >= self._took_s / _SHARE:
-                table = self._journal.table("observation", ["source", "at", "lon", "lat"], coded=["source"])
-                self._heard = heard(table, self._sites, self._mission)
+                blocks = self._journal.blocks("observation", ["source", "at", "lon", "lat"])
+                self._heard = heard(blocks, self._sites, self._mission)
                 self._rows, self._made_s = rows, time.monotonic()
                 self._took_s = self._made_s - began
             return self._heard
 
 
-def heard(observations: pa.Table, sites: pa.Table, mission: Mission) -> Heard:
+def heard(observations: Iterable[pa.Table], sites: pa.Table, mission: Mission) -> Heard:
     """When each source was heard, and on which days round each site.
 
     Parameters
     ----------
     observations
-        `source` (dictionary-coded), `at`, `lon`, `lat`.
+        Some at a time: `source`, `at`, `lon`, `lat`.
     sites
         Rows of `views.SITES`.
     """
-    observations = observations.filter(observations["at"].is_valid())
-    at_s = to_numpy(observations["at"])
-    minutes = np.floor(at_s / 60).astype(np.int64)
-    coded = observations["source"].combine_chunks()
-    coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
-    of = coded.indices.to_numpy() if len(coded) else np.empty(0, np.int64)
-    by_source = {}
-    for number, name in enumerate(coded.dictionary.to_pylist() if len(coded) else []):
-        found, counts = np.unique(minutes[of == number], return_counts=True)
-        by_source[name] = (found, counts.astype(np.int64))
-    return Heard(by_source, _near(observations, at_s, sites, mission))
+    minutes: dict[str, Counter[int]] = {}
+    near: dict[str, set[date]] = {}
+    for rows in observations:
+        rows = rows.filter(rows["at"].is_valid())
+        at_s = to_numpy(rows["at"])
+        minute = np.floor(at_s / 60).astype(np.int64)
+        for name in pc.unique(rows["source"]).to_pylist():
+            found, counts = np.unique(minute[pc.equal(rows["source"], name).to_numpy()], return_counts=True)
+            minutes.setdefault(name, Counter()).update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+        for site, days in _near(rows, at_s, sites, mission).items():
+            near.setdefault(site, set()).update(days)
+    by_source = {name: _ascending(of) for name, of in minutes.items()}
+    return Heard(by_source, {site: frozenset(days) for site, days in near.items()})
+
+
+def _ascending(counts: Mapping[int, int]) -> tuple[Ints, Ints]:
+    ascending = sorted(counts)
+    return np.array(ascending, np.int64), np.array([counts[minute] for minute in ascending], np.int64)
 
 
 def _near(
