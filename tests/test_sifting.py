@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from a_service import NOW, OFFICER, a_service, an_example
 from a_shown import Asking
 from truceline.errors import NotFoundError, QueryError
+from truceline.explain import Newest
 from truceline.observation import ID
 from truceline.picture import TRACK_POINTS
 from truceline.pieces import Pieces, Rows, chained
 from truceline.pipeline import BOOK
-from truceline.serve import snapshots
+from truceline.serve import findings, snapshots
 from truceline.serve.filters import Question, matching
 from truceline.serve.query import Query, query_of
 from truceline.serve.sifting import Sifter
@@ -249,6 +250,14 @@ def test_a_point_is_found_by_its_id_and_no_other(query: Query) -> None:
     for wrong in ("0" * 31 + "1", "nothing"):
         with pytest.raises(NotFoundError):
             query.one("track_points", OFFICER, wrong)
+
+
+def test_a_track_is_explained_by_its_points_alone(large: Path, query: Query) -> None:
+    """To the service, which has most of them in the book, as to the command line."""
+    asked = ("track_points", "track_id", [bytes([7] * 16)])
+    shown = findings._Tables(query.service.live.snapshot, query.sifter).where(*asked)
+    of_book = Newest(Book(large / BOOK)).where(*asked)
+    assert told(shown) == told(of_book) == told(points(600, 20).slice(210, 30))
 
 
 def test_over_http_they_are_paged_exported_and_bounded_alike(large: Path) -> None:
