@@ -110,7 +110,7 @@ def test_a_source_that_is_asked_every_two_minutes_does_not_flicker(moving):
 
 def test_after_a_restart_what_was_silent_is_not_shown(moving):
     """The journal's last two hours are taken by `begin`: how late they came is not known, so the clock counts."""
-    moving.begin(every_second(T, T + 20))
+    moving.begin([every_second(T, T + 20)])
     assert not len(told(moving, T + 1800)[0])
     moving.take(every_second(T + 1800, T + 1820))
     assert len(told(moving, T + 1821)[0]) == 1
@@ -122,7 +122,7 @@ def test_what_the_journal_had_and_comes_again_counts_once(cut, again, flushed):
     """Rows that are journalled while the tracker begins come by both ways, some or all of them."""
     once, twice = MovingNow(FRAME), MovingNow(FRAME)
     once.take(every_second(T, T + 60))
-    twice.begin(every_second(T, T + cut))
+    twice.begin([every_second(T, T + cut)])
     if flushed:
         twice.frames(T + cut)
     twice.take(every_second(T + min(cut, again), T + 60))

@@ -5,6 +5,7 @@ When it has been silent for as long as its class may be it is gone from what mov
 picture, with its last place and time, until an edition has it.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,12 +75,14 @@ class MovingNow:
         self._rows_since = 0
         self._newest_s, self._lag_s, self._pause_s = -np.inf, 0.0, 0.0
 
-    def begin(self, observations: pa.Table) -> None:
-        """Observations of before, which come no later than they might: what is silent by the clock is so at once.
+    def begin(self, observations: Iterable[pa.Table]) -> None:
+        """Observations of before, as they came in: what is silent by the clock is so at once.
 
-        They may come again by `take`: the tracker knows its rows.
+        The last of them may come again by `take`: the tracker knows its rows.
         """
-        self.take(observations)
+        for rows in observations:
+            self.take(rows)
+            self.tracker.settled()
         self.tracker.flush()
         self._newest_s = self.tracker.snapshot(as_seen=True).at_s
 

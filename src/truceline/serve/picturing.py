@@ -16,7 +16,6 @@ from truceline.inputs import MOVING, OF_MOVING
 from truceline.intake import JOURNAL, Record
 from truceline.mission import Mission
 from truceline.observation import TIME
-from truceline.pieces import filtered
 from truceline.pipeline import BOOK, settle
 from truceline.serve.child import Answer, all_packed, packed, unpacked
 from truceline.serve.moving_now import MovingNow
@@ -92,9 +91,8 @@ def tracks(folder: Path, _record: Record) -> Answer:
             return rows.filter(pc.fill_null(pc.and_(lately, pc.is_in(rows["kind"], value_set=OF_MOVING)), False))
 
         with Journal(folder / JOURNAL) as journal:
-            rows = filtered(journal.pieces("observation", MOVING.names), recent)
-        if rows.num_rows:
-            moving.begin(rows)
+            moving.begin(recent(rows) for rows in journal.pieces("observation", MOVING.names))
+        startup.give_back()
 
     def answer(what: str, *given: Any) -> Any:
         if what == "begin":
@@ -115,7 +113,9 @@ def settling(folder: Path, record: Record) -> Answer:
     def answer(what: str, now: datetime, day: date | None = None) -> Edition | dict[str, Any]:
         if what == "report":
             return report(folder, now, day=day).to_dict()
-        return settle(folder, now, until=_until(folder, now), record=record)
+        edition = settle(folder, now, until=_until(folder, now), record=record)
+        startup.give_back()
+        return edition
 
     return answer
 
