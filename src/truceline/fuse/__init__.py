@@ -87,11 +87,11 @@ class Parted(NamedTuple):
         place, new_row = np.cumsum(incidents[group]) - 1, np.zeros(len(self.events.event), np.int64)
         new_row[rows] = np.arange(len(rows))
         table, *arrays = self.occurred[:-2]
-        occurred = Occurrences(rows_of(table, rows), *(array[rows] for array in arrays), *self.occurred[-2:])
+        taken = [rows_of(table, rows), *(array[rows] for array in arrays), *self.occurred[-2:]]
+        occurred = Occurrences._make(taken)
         event, log_ratio, first, *columns = self.events
-        fused = Events(
-            *(place[event[rows]], log_ratio[rows], new_row[first[events]]), *(column[events] for column in columns)
-        )
+        tied = [place[event[rows]], log_ratio[rows], new_row[first[events]]]
+        fused = Events._make([*tied, *(column[events] for column in columns)])
         groups = Groups((np.cumsum(incidents) - 1)[group[events]], int(incidents.sum()))
         chosen = pa.array(incidents)
         return Parted(

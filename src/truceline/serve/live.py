@@ -23,7 +23,7 @@ from truceline.inputs import FUSED
 from truceline.mission import Mission
 from truceline.serve import picturing, snapshots
 from truceline.serve.alerts import Alerts
-from truceline.serve.child import Child, EndedError, all_unpacked, unpacked
+from truceline.serve.child import Child, all_unpacked, unpacked
 from truceline.serve.drawing import Patch
 from truceline.serve.service import Bus, Changes, Gate, Snapshot
 from truceline.serve.settler import Settler
@@ -263,14 +263,15 @@ class LivePicture:
             await asyncio.sleep(_GATHER_S)
             begun = loop.time()
             await self._draw("take")
-            self.drawing_s = loop.time() - begun
             self._trouble(None)
-            await asyncio.sleep(min(self.drawing_s / 2, _REST_S))
+            rested_s = loop.time() - begun - self.drawing_s  # while alerts were journalled
+            await asyncio.sleep(min(self.drawing_s / 2, _REST_S) - rested_s)
 
     async def _draw(self, why: str) -> None:
         """Ask for the picture, show it, and hold the alerts against it."""
         async with self._drawing:
-            assert self._picture is not None
+            if self._picture is None:
+                return
             given: list[bytes] = []
             if why == "take":
                 self._work.clear()
@@ -279,22 +280,23 @@ class LivePicture:
                 if not taken and not self._unread:
                     return
                 given = [await asyncio.to_thread(snapshots.together, taken)] if taken else []
-            limit = self.mission.serve.alert_from
+            limit, begun = self.mission.serve.alert_from, asyncio.get_running_loop().time()
             drawn: Drawn | Undrawn
             try:
                 drawn = await self._picture.ask(why, self.clock(), limit, self.alerts.watched(), *given)
-            except EndedError:
-                self._picture.end()
+                if isinstance(drawn, Drawn):
+                    await self._show(drawn)
+            except Exception:  # the process is ahead of what is shown: it begins anew, with all there is
+                await asyncio.to_thread(self._picture.end)
                 self._picture = None
                 raise
             self._follows, self._unread = drawn.follows, drawn.unread
-            if isinstance(drawn, Undrawn):
-                return
-            await self._show(drawn)
-            if drawn.gone is None:  # all that it says of alerts is said anew
-                self._unheld.clear()
-            self._unheld.append(drawn)
-            await self._hold()
+            self.drawing_s = asyncio.get_running_loop().time() - begun
+            if isinstance(drawn, Drawn):
+                if drawn.gone is None:  # all that it says of alerts is said anew
+                    self._unheld.clear()
+                self._unheld.append(drawn)
+                await self._hold()
 
     async def _hold(self) -> None:
         """Hold the alerts against what was drawn, as far as that is still to be done."""
