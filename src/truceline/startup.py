@@ -51,6 +51,7 @@ def give_back() -> None:
     """Give freed memory back to the system, where it is much: between steps that need it for different things."""
     if _resident() < _MUCH:  # the next column would only ask for it again
         return
+    gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # musl has none
     if trim is not None:
         trim(0)
