@@ -1,5 +1,6 @@
 """The straight way of single posts: the same answers to the same people as the endpoint's, and nothing let through."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from truceline.release import ANYBODY, Principal
 from truceline.serve.app import application
 from truceline.serve.gate import Gate
 from truceline.serve.guard import HEADERS, Limits
+from truceline.serve.running import run
 from truceline.serve.service import Service
 from truceline.serve.straight import MOST_BYTES
 
@@ -156,3 +158,14 @@ def test_a_token_that_is_revoked_is_refused_with_the_next_post(asked: Asked, tmp
     assert asked.straight(line(2), **bearer).status_code == 401
     assert asked.straight(line(2), Cookie="truceline=a-session").status_code == 403
     assert asked.straight(line(2), Origin="http://elsewhere").status_code == 403
+
+
+def test_what_serves_runs_on_uvloop_and_what_it_raises_comes_out() -> None:
+    """Where there is one: for Windows there is none."""
+    pytest.importorskip("uvloop")
+
+    async def main() -> None:
+        raise ValueError(type(asyncio.get_running_loop()).__module__)
+
+    with pytest.raises(ValueError, match=r"^uvloop$"):
+        run(main())
