@@ -21,7 +21,8 @@ How
     `@njit(cache=True)`, never `fastmath` (NaN keeps its meaning, and the tests of exactness rely on the order
     of operations as written), never `parallel` (one process, one core; whoever has more cores has more
     processes); with `error_model="numpy"`, or a check, where a divisor may be zero. Memory is allocated once or
-    doubled, never per row. numpy and numba only (a contract in pyproject.toml), no clock, no randomness.
+    doubled, never per row. numpy and numba (with llvmlite, which numba is made of) only: a contract in pyproject.toml;
+    no clock, no randomness.
 Tests
     Each kernel has a slow and obvious twin in `tests/naive_<topic>.py` that shares no code with it, a
     property test (hypothesis, deadline=None) for what must hold whatever the input, and an invariance test:
