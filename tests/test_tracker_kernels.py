@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import naive_tracker as naive
 from truceline.fuse.detections import codes, detections
 from truceline.fuse.motion import CLASSES, MOTIONS, parameters
+from truceline.kernels import abreast as ab
 from truceline.kernels import gate as g
 from truceline.kernels import motion as mo
 
@@ -95,6 +96,34 @@ def test_a_cycle_of_both_models_is_the_textbook_one(with_velocity, table):
         assert states[0, mo.BOTH : mo.BOTH + 4] == pytest.approx(mean, rel=1e-4, abs=1e-3)
         assert states[0, mo.BOTH + 4 : mo.BOTH + 14] == pytest.approx(naive.ten(cov), rel=1e-4, abs=1e-2)
         assert log == pytest.approx(expected[3], rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_objects_side_by_side_are_what_each_is_by_itself(first, table):
+    """To the last bit: tracks of a scan are worked in lanes, those with names one by one, and nobody can tell."""
+    rng = np.random.default_rng(8)
+    states = np.concatenate([a_state(rng)[0] for _ in range(ab.LANES)])
+    alone, beside, w = states.copy(), states.copy(), np.empty(ab.ROWS * ab.LANES)
+    seen, lanes = rng.normal(0, 300, (ab.LANES, 2)), range(ab.LANES - 1)
+    steps = [coefficients(10.0 * (1 + lane % 3), lane % len(CLASSES), table) for lane in lanes]
+    expected, got = np.empty(14), np.empty(14)
+    for lane in lanes:
+        ab.line_up(w, lane, states, lane, steps[lane], 4.5, 1e4)
+    ab.look(w, len(lanes), 2500.0)
+    for lane in lanes:
+        mo.expected(states, lane, steps[lane], expected)
+        ab.expected_of(w, lane, got)
+        assert np.array_equal(got, expected)
+        assert ab.place_of(w, lane) == (expected[0], expected[1])
+        widest = np.linalg.eigvalsh([[expected[4], expected[5]], [expected[5], expected[6]]])[1] + 2500.0
+        assert ab.reach_of(w, lane) == pytest.approx(4.5 * np.sqrt(widest))
+    for lane in lanes:
+        ab.enter(w, lane, beside, lane, first, steps[lane], *seen[lane], 900.0, 200.0, 2500.0)
+    ab.follow(w, len(lanes))
+    for lane in lanes:
+        log = mo.follow(alone, lane, first, steps[lane], *seen[lane], 900.0, 200.0, 2500.0, np.nan, np.nan, np.nan)
+        assert ab.leave(w, lane, beside, lane) == log
+    assert np.array_equal(alone, beside)
 
 
 def test_what_is_expected_is_the_mixture_a_step_later(table):

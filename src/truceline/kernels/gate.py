@@ -7,7 +7,7 @@ detection at the other end of the world (a spoofed one) costs one slot and no mo
 import numpy as np
 from numba import njit
 
-from truceline.kernels.prefetch import prefetch
+from truceline.kernels.prefetch import FAR_AHEAD, prefetch
 
 # columns of a detection's numbers; NaN where not known
 AT, EAST, NORTH, VAR_E, COV_EN, VAR_N, AT_SIGMA, ALT, ALT_VAR, SPEED_E, SPEED_N, SPEED_VAR = range(12)
@@ -65,10 +65,10 @@ def hashed(values, rows, cell_m):  # type: ignore[no-untyped-def]
         start[k + 1] += start[k]
     order, places = np.empty(m, np.int64), np.empty((m, 2))
     for k in range(m):
-        at = start[own[min(k + 8, m - 1)]]
+        at = start[own[min(k + FAR_AHEAD, m - 1)]]
         prefetch(places, at, 0)
         prefetch(order, at, 0)
-        prefetch(start, own[min(k + 16, m - 1)], 0)
+        prefetch(start, own[min(k + 2 * FAR_AHEAD, m - 1)], 0)
         at = start[own[k]]
         start[own[k]] += 1
         order[at] = k

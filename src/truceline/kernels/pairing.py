@@ -7,7 +7,7 @@ from truceline.kernels import gate as g
 from truceline.kernels import motion as mo
 from truceline.kernels.abreast import LANES, ROWS, enter, expected_of, follow, leave, line_up, look, place_of, reach_of
 from truceline.kernels.assign import assign
-from truceline.kernels.prefetch import prefetch
+from truceline.kernels.prefetch import AHEAD, FAR_AHEAD, prefetch
 from truceline.kernels.tracks import (
     CELL,
     CLUTTER,
@@ -43,8 +43,6 @@ _SPLIT = 3.0
 _VAGUE_MOST = 3.0
 #: Where half the log is beyond that, with room for rounding: it need not be taken.
 _VAGUE = float(np.exp(2.0 * _VAGUE_MOST)) * 1.000001
-#: So many tracks ahead what they need is asked for: about as long as memory takes to give it.
-_SOON = 8
 #: The density of chance detections is learned: as sluggishly as from so many, and never thought less than one in ten
 #: thousand square kilometres, per square metre.
 _WEIGHT = 50.0
@@ -120,7 +118,7 @@ def _edges(  # type: ignore[no-untyped-def]
     while index < n:
         lanes = 0
         while index < n and lanes < LANES:  # those that look next, side by side
-            soon = order[min(index + _SOON, n - 1)]
+            soon = order[min(index + AHEAD, n - 1)]
             prefetch(marks, soon, 0)
             prefetch(states, soon, 0)
             prefetch(states, soon, 8)
@@ -182,13 +180,13 @@ def _take_all(  # type: ignore[no-untyped-def]
                     own = away[x]
             slots[got], match[got], away[got] = slots[row], rows[match[row]], own
             got += 1
-    for k in range(min(_SOON, got)):
+    for k in range(min(AHEAD, got)):
         _fetched(states, marks, slots[k], match[k], values, keys, serials, points)
     for low in range(0, got, LANES):
         high, lanes = min(low + LANES, got), 0
         for k in range(low, high):
-            if k + _SOON < got:
-                _fetched(states, marks, slots[k + _SOON], match[k + _SOON], values, keys, serials, points)
+            if k + AHEAD < got:
+                _fetched(states, marks, slots[k + AHEAD], match[k + AHEAD], values, keys, serials, points)
             slot, d = slots[k], match[k]
             looking[k - low] = -1
             if away[k] <= SURE and not values[d, g.SPEED_VAR] > 0.0:  # the others are few, and go one by one
@@ -281,7 +279,7 @@ def _paired(  # type: ignore[no-untyped-def]
 def in_places(values, keys, low, order, placed_values, placed_keys):  # type: ignore[no-untyped-def]
     """Write the rows from `low` on in the order of the grid, which becomes that of counting."""
     for k in range(len(order)):
-        d = low + order[min(k + 12, len(order) - 1)]
+        d = low + order[min(k + FAR_AHEAD, len(order) - 1)]
         prefetch(values, d, 0)
         prefetch(values, d, 8)
         prefetch(keys, d, 0)

@@ -7,6 +7,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+#: How many rows ahead: what memory takes to answer (some hundred ns) over what a row takes, of rows that are worked on
+#: (tens of ns) and of rows that are only counted or copied.
+AHEAD, FAR_AHEAD = 8, 32
+
 
 @intrinsic
 def prefetch(_typing: Any, array: types.Type, row: types.Type, column: types.Type) -> Any:

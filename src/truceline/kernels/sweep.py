@@ -7,7 +7,7 @@ from truceline.kernels import gate as g
 from truceline.kernels import motion as mo
 from truceline.kernels import tracks as t
 from truceline.kernels.pairing import group
-from truceline.kernels.prefetch import prefetch
+from truceline.kernels.prefetch import AHEAD, FAR_AHEAD, prefetch
 
 #: Two tracks are beside each other within this, squared sigmas of position and velocity: 1 % of one object's two
 #: tracks are farther apart (chi-square, 4 degrees).
@@ -49,7 +49,7 @@ def _sweep(live, at, parameters, sensors, settings, events):  # type: ignore[no-
     """End the tracks that were silent for too long."""
     kept = 0
     for r in range(live.counts[t.LIVE]):
-        slot = live.order[min(r + 12, live.counts[t.LIVE] - 1)]
+        slot = live.order[min(r + FAR_AHEAD, live.counts[t.LIVE] - 1)]
         prefetch(live.keys, slot, 0)
         prefetch(live.states, slot, 0)
         prefetch(live.states, slot, 16)
@@ -251,7 +251,7 @@ def seen_at(live, at, parameters, sensors, shown_log, as_seen, steps, p, out, ke
     """
     count = 0
     for r in range(live.counts[t.LIVE]):
-        slot = live.order[min(r + 8, live.counts[t.LIVE] - 1)]
+        slot = live.order[min(r + AHEAD, live.counts[t.LIVE] - 1)]
         prefetch(live.keys, slot, 0)
         prefetch(live.keys, slot, 8)
         prefetch(live.states, slot, 0)

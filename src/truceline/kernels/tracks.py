@@ -16,7 +16,7 @@ from numba import njit
 
 from truceline.kernels import gate as g
 from truceline.kernels import motion as mo
-from truceline.kernels.prefetch import prefetch
+from truceline.kernels.prefetch import AHEAD, prefetch
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -297,7 +297,7 @@ def _names(live, states, marks, slot, d, keys, events):  # type: ignore[no-untyp
 def begin_all(live, states, marks, rows, taken, parent, bears, values, keys, parameters, serials, points, events):  # type: ignore[no-untyped-def]
     """What nobody took begins a track each."""
     for k in range(len(rows)):
-        slot = live.counts[USED] + 4
+        slot = live.counts[USED] + AHEAD
         prefetch(states, slot, 0)
         prefetch(states, slot, 8)
         prefetch(states, slot, 16)
