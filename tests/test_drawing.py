@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 
 import a_service
 from truceline import pipeline
+from truceline.finding import CASES, FINDINGS
 from truceline.observation import id_column, ids
+from truceline.picture import ASSOCIATIONS, EVENTS, INCIDENTS
 from truceline.rules.cases import cases
 from truceline.serve import child, picturing, window
 from truceline.serve.changes import IDS, fingerprints
 from truceline.serve.drawing import Patch
+from truceline.serve.settled import Settled
 from truceline.serve.window import FOLLOWED, Window
 
 #: What depends on what is far away, in this way: the fires' model, and with it their findings; duties.
@@ -196,6 +199,20 @@ def test_fixes_that_are_too_many_are_not_wanted_any_more(example, monkeypatch):
     drawn = asked("take", a_service.NOW, 0.5, [], child.packed(reports(8, 4)))
     assert drawn.upserted["events"]
     assert not drawn.follows
+
+
+def test_of_an_edition_of_duties_alone_nothing_stands():
+    """A mission that has only fixes has duties and no incident: they are judged anew."""
+    of = {"events": EVENTS, "incidents": INCIDENTS, "findings": FINDINGS, "cases": CASES, "associations": ASSOCIATIONS}
+    tables = {name: schema.empty_table() for name, schema in of.items()}
+    duty = {"finding_id": b"f" * 16, "subject_id": b"d" * 16, "subject_kind": "duty"}
+    duty |= {"clause": "1", "rule": "duty", "reading": "a"}
+    tables["findings"] = pa.Table.from_pylist([duty], FINDINGS)
+    nothing = np.empty((0, 2), np.uint64)
+    edition = Settled(tables, np.empty(0, np.bool_), {"tracks": 2}, {})
+    assert {name: mask.tolist() for name, mask in edition.outside(nothing, True).items()} == {
+        "incidents": [], "events": [], "findings": [False], "cases": [], "tracks": [True, True], "associations": [],
+    }  # fmt: skip
 
 
 def test_a_report_beside_a_fire_is_made_up_for(example, rows):

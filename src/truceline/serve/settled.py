@@ -76,10 +76,8 @@ class Settled(NamedTuple):
     def is_as(self, rows: pa.Table, prints: U64, name: str) -> Bools:
         """Which rows of a table it has exactly so."""
         known, marks = self.prints[name]
-        if not len(known):
-            return np.zeros(rows.num_rows, np.bool_)
         at = index_in(ids(rows[IDS[name]]), known)
-        return np.asarray((at >= 0) & (prints == marks[np.maximum(at, 0)]))
+        return np.asarray((at >= 0) & (prints == np.append(marks, np.uint64(0))[at]))
 
     def behind_same_incidents(self, observations: U64) -> U64:
         """All observations behind the incidents that some are behind, ids (n, 2)."""
@@ -100,8 +98,7 @@ class Settled(NamedTuple):
 
         def stands(column: pa.ChunkedArray) -> Bools:
             """Rows of no incident that is drawn."""
-            at = index_in(ids(column), incidents)
-            return np.asarray((at < 0) | ~drawn[np.maximum(at, 0)])
+            return np.asarray(~np.append(drawn, False)[index_in(ids(column), incidents)])
 
         events, findings, cases = (self.tables[name] for name in ("events", "findings", "cases"))
         out = {"incidents": ~drawn, "events": stands(events["incident_id"])}

@@ -241,7 +241,7 @@ class Window:
         if not gone or not self._outside:
             return gone
         at = index_in(ids(pa.array(gone, ID)), self._settled.prints[name][0])
-        stands = (at >= 0) & self._outside[name][at]
+        stands = np.append(self._outside[name], False)[at]
         return [one for one, is_shown in zip(gone, stands, strict=True) if not is_shown]
 
     def settled(self, now: datetime) -> None:
