@@ -171,10 +171,8 @@ class Tracker:
 
     def settled(self) -> Settled:
         """What no row within the lateness can change any more, since the last call: points of confirmed tracks."""
-        live = self._live
-        following = int(live.counts[t.NEXT_SERIAL])
-        least = self._segments[0].least if self._segments else _least(live)
-        return self._settling.taken(least, following)
+        least = self._segments[0].least if self._segments else _least(self._live)
+        return self._settling.taken(least, int(self._live.counts[t.NEXT_SERIAL]))
 
     def snapshot(self, at_s: float | None = None, as_seen: bool = False) -> Snapshot:
         """The confirmed tracks, expected at a moment (by default the newest row's), or each as it was last seen."""
@@ -352,8 +350,7 @@ class Tracker:
             )  # fmt: skip
             newest = float(part[-1, g.AT])
             last = math.floor(newest / slice_s) * slice_s + slice_s
-            if many:
-                part, part_keys = placed, placed_keys
+            part, part_keys = (placed, placed_keys) if many else (part, part_keys)
             told = self._events[:count].copy()
             times = (first, last, newest)
             segment = Segment(part, part_keys, serials, points, told, *times, least, before, many > 0)
