@@ -24,8 +24,8 @@ SCHEMA_VERSION = 1
 
 #: Marks the file as a Truceline book: "TLbk".
 _APPLICATION = 0x544C626B
-#: Rows of a table in one blob: SQLite takes a gigabyte, and a million associations are about 40 MB.
-_ROWS = 1_000_000
+#: Rows of a table in one blob, which is what is unpacked at a time: some ten megabytes.
+_ROWS = 1 << 17
 #: How long to wait for another process's transaction.
 _WAIT_S = 30.0
 
