@@ -178,7 +178,7 @@ def test_an_edition_made_through_scratch_files_is_the_picture_made_in_memory(mis
     with Journal(mission / "journal") as journal:
         observations = journal.table("observation")
     model, _ = fire_model(mission, on.mission, on.frame, on.line, observations)
-    last = pc.max(pc.coalesce(pc.max_element_wise(observations["at"], observations["until"]))).as_py()
+    last = max(moment for c in ("at", "until") if (moment := pc.max(observations[c]).as_py()) is not None)
     tables = pipeline.draw(on, mission, observations, last + timedelta(microseconds=1), conflict=model)
     book = Book(mission / "book.sqlite")
     for name, rows in tables.items():
