@@ -143,7 +143,7 @@ class Journal:
         return self._reader.table(kind, columns, coded)
 
     def blocks(self, kind: str, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """The rows that `table` gives, some hundred thousand at a time; of a feed's columns those that came with them."""
+        """The rows that `table` gives, some hundred thousand at a time; of a feed's columns those that they have."""
         return self._reader.blocks(kind, columns)
 
     def pieces(self, kind: str, columns: Sequence[str] | None = None) -> Pieces:
