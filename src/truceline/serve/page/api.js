@@ -165,7 +165,9 @@ export function service(state) {
     };
     const onOpen = () => {
       connected("live");
-      soon(); // what happened while nobody listened
+      soon(); // what happened since the first look, or while nobody listened
+      ifAllowed(sources()).catch(trouble);
+      ifAllowed(alerts()).catch(trouble);
     };
     stops.push(events("/api/stream/events", { hear, onOpen, onState: connected }));
     moving();
