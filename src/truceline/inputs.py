@@ -104,7 +104,8 @@ def read(
             fix = pc.equal(block["kind"], "fix")
             fixes += pc.sum(fix).as_py() or 0
             writer.write(block.select(MOVING.names).filter(pc.is_in(block["kind"], value_set=OF_MOVING)))
-            others.append(block.filter(pc.invert(fix)))
+            if not pc.all(fix).as_py():  # what a filter leaves nothing of may still hold its memory
+                others.append(block.filter(pc.invert(fix)))
             if not left:
                 break
         moving = writer.close()
