@@ -231,6 +231,7 @@ def settle(
         (record or journal.append)("configuration", pa.Table.from_pylist([entry]))
         progress("keeping and publishing the picture", 0, None)
         book.put(edition, tables)
+        startup.give_back()
         _publish(folder, book, edition, tables)
         if into is not None:  # what is in scratch files goes with them
             into.update({name: rows for name, rows in tables.items() if isinstance(rows, pa.Table)})

@@ -4,7 +4,7 @@ Columns are as GDAL names and reads them; https://www.geopackage.org/spec140/ sa
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -296,8 +296,8 @@ def shapes_of(geometries: npt.NDArray[np.object_], otherwise: str) -> Shapes:
     return Shapes(pa.array(blobs, pa.large_binary()), boxes, kind)
 
 
-def placed(parts: Sequence[Shapes], rows: npt.NDArray[np.int64], count: int, otherwise: str) -> Shapes:
-    """Shapes of the rows of a layer, of those in `rows` one behind the other; the others have none."""
+def placed(parts: list[Shapes], rows: npt.NDArray[np.int64], count: int, otherwise: str) -> Shapes:
+    """Shapes of the rows of a layer, of those in `rows` one behind the other; the others have none. Takes the parts."""
     boxes = np.full((count, 4), np.nan)
     place = np.full(count, -1)
     place[rows] = np.arange(len(rows))
@@ -305,6 +305,7 @@ def placed(parts: Sequence[Shapes], rows: npt.NDArray[np.int64], count: int, oth
     blobs = pa.concat_arrays([part.blobs for part in parts] or [pa.array([], pa.large_binary())])
     if len(rows):
         boxes[rows] = np.concatenate([part.boxes for part in parts])
+    parts.clear()  # paths of a day of ships are 200 MB
     if not np.array_equal(place, np.arange(len(rows))):
         blobs = blobs.take(pa.array(place, mask=place < 0))
     return Shapes(blobs, boxes, kinds.pop() if len(kinds) == 1 else "GEOMETRY" if kinds else otherwise)
